@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A subcommand is one file cmd_NAME.c that ends in a const struct command, and one row in the table
+ * of main.c.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "engine/base/error.h"
+
+/* Options that every command takes, already read from flags, environment and config.ini. */
+struct options {
+    const char *model;   /* -m: catalogue name or path; NULL: the default */
+    const char *session; /* -s, or NULL */
+    const char *backend; /* "auto", "cpu", "vulkan" */
+    bool json, quiet, offline, progress, colour;
+    int verbose;
+    unsigned threads; /* 0: as many as there are cores */
+    unsigned window;  /* 0: the default */
+    int keep;         /* -1: the default */
+    float temperature;
+    unsigned long long seed;
+};
+
+struct command {
+    const char *name;
+    const char *usage;   /* "ask [-s NAME] [PATH...] QUESTION", after "allmem " */
+    const char *summary; /* one line for the list in --help */
+    const char *help;    /* the command's own options, a line each, or "" */
+    /* argv[0] is the first word after the command's name and the common options; argv[argc] is
+     * NULL. Returns the exit code; on failure fills `error`, and main prints it. */
+    int (*run)(const struct options *options, int argc, char **argv, struct error *error);
+};

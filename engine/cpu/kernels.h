@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The hot loops of the CPU backend, as one table per instruction set. kernels_reference.c is plain
+ * C, stays for ever and defines the truth; the others are compared with it. A kernel runs on the
+ * caller's thread and allocates nothing: the backend splits work over threads and owns the scratch.
+ *
+ * All matrices are row-major floats unless said; `ld` is the distance between rows, in elements.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "engine/quant.h"
+
+/* A way to multiply weights, as they stand in the file, with activations. Activations are packed
+ * row by row first (to bf16, to 8 bits in blocks, or just copied), so that packing can be split
+ * over threads and is paid once for all the weights that share an input. */
+struct product {
+    /* Bytes of a packed row of k values, a multiple of 64. */
+    size_t (*packed_bytes)(size_t k);
+    void (*pack)(const float *x, size_t k, void *packed);
+    /* y[i*ldy + r] = sum over j of w[r][j] * x[i][j], for r in [0, rows), i in [0, n).
+     * w: `rows` rows of k values of `type`, quant_row_bytes apart, any alignment.
+     * packed: n rows, packed_bytes(k) apart, 64-byte aligned. scratch: scratch_bytes(k) bytes,
+     * 64-byte aligned. k is a multiple of the type's block and of 32 for quantised types; rows and
+     * n are anything from 1. The value of y[i][r] does not depend on how rows or n are split. */
+    void (*multiply)(enum quant_type type, const void *w, size_t rows, size_t k, const void *packed,
+                     size_t n, float *y, size_t ldy, void *scratch);
+    size_t (*scratch_bytes)(size_t k);
+};
+
+struct kernels {
+    const char *name; /* "reference", "avx2", "avx512" */
+    bool (*runs_here)(void);
+
+    struct product batch;  /* many rows of activations: prefill */
+    struct product single; /* few rows: decode; reads weights once, without expanding them */
+
+    /* s[i*lds + j] = scale * sum over c of q[i*ldq + c] * k[j*e + c]; q is [m][e], k is f16 [n][e].
+     * scratch: attention_scratch_bytes(n, e), as for mix. */
+    void (*scores)(const float *q, size_t m, size_t ldq, const uint16_t *k, size_t n, size_t e,
+                   float scale, float *s, size_t lds, void *scratch);
+    /* o[i*ldo + c] = sum over j of p[i*ldp + j] * v[j*e + c]; v is f16 [n][e]. */
+    void (*mix)(const float *p, size_t m, size_t ldp, const uint16_t *v, size_t n, size_t e,
+                float *o, size_t ldo, void *scratch);
+    size_t (*attention_scratch_bytes)(size_t n, size_t e);
+    /* Softmax of s[0..n) in place; entries of -INFINITY give 0, at least one is finite.
+     * Returns log(sum(exp(s))). */
+    float (*softmax)(float *s, size_t n);
+
+    /* C = op(A) op(B), or C += with `accumulate`: C is [m][n], op(A) [m][k], op(B) [k][n]; with
+     * transpose_a A is stored as [k][m], with transpose_b B as [n][k]. All fp32. */
+    void (*gemm)(bool transpose_a, bool transpose_b, size_t m, size_t n, size_t k, const float *a,
+                 size_t lda, const float *b, size_t ldb, float *c, size_t ldc, bool accumulate);
+
+    void (*rms_norm)(float *y, const float *x, const float *weight, size_t n, float eps);
+    void (*silu_mul)(float *y, const float *gate, const float *up,
+                     size_t n);                            /* y = silu(gate)*up */
+    void (*add)(float *y, const float *x, size_t n);       /* y += x */
+    void (*to_f16)(uint16_t *y, const float *x, size_t n); /* round to nearest even */
+    void (*from_f16)(float *y, const uint16_t *x, size_t n);
+};
+
+/* The fastest set that runs here; ALLMEM_KERNELS=name picks one by name, if it runs here. */
+const struct kernels *kernels_choose(void);
+/* Every set compiled in, slowest first, NULL at the end; some may not run here. */
+const struct kernels *const *kernels_all(void);
