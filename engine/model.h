@@ -55,8 +55,11 @@ struct model {
     const struct gguf_tensor *output_norm; /* [d] */
     const struct gguf_tensor *output;      /* (vocabulary, d); the embedding itself where tied */
     struct model_layer *layers;            /* [L], owned */
-    /* Of hyper-parameters, vocabulary and norm weights: the same for every quantisation of one
-     * model, so an adapter fits them all. */
+    /* Every tensor of the model once, in an order that depends on the architecture alone; owned. */
+    const struct gguf_tensor **tensors;
+    size_t tensor_count;
+    /* Of hyper-parameters, vocabulary and vectors (norms, biases): the same for every quantisation
+     * of one model, so an adapter fits them all. */
     uint8_t base_fingerprint[HASH_BYTES];
     /* Of the above, the tensor types, and 64 bytes from each of 16 places spread over every tensor:
      * what a saved memory was made with. */
@@ -64,6 +67,12 @@ struct model {
 };
 
 /* `g` must outlive the model. Errors are ERROR_INCOMPATIBLE and name key or tensor, found and
- * expected; an unknown architecture is named beside the list of those that are known. */
+ * expected; an unknown architecture is named beside the list of those that are known. A tensor that
+ * the architecture does not use is refused too: without it the model would compute something else
+ * than its author meant. */
 bool model_bind(struct model *m, const struct gguf *g, struct error *error);
 void model_finish(struct model *m); /* accepts a zeroed struct */
+
+/* Looks at the first values of every tensor and refuses infinities and NaN: the sign of damaged
+ * data, which no size or shape tells. Reads one page or two of each tensor. */
+bool model_check_scales(const struct model *m, struct error *error);
