@@ -3,10 +3,13 @@
  * Reads the directory of a GGUF file:
  *
  *   "GGUF", version u32, tensors u64, pairs u64
- *   pairs:   key, type u32, value           (text = length u64 + bytes; array = type u32, count
- * u64, tensors: name, dims u32, ne[dims] u64, type u32, offset u64 items) zeros up to the next
- * multiple of general.alignment tensor data, each tensor at its offset from here, itself a multiple
- * of the alignment
+ *   pairs:   key, type u32, value
+ *   tensors: name, dims u32, ne[dims] u64, type u32, offset u64
+ *   zeros up to the next multiple of general.alignment
+ *   tensor data, each tensor at its offset from here, itself a multiple of the alignment
+ *
+ * where a key, name or string is its length u64 and its bytes, and an array the type u32 of its
+ * items, their count u64, and the items.
  *
  * Names are found, and repeated ones refused, by binary search in a sorted index: no choice of
  * names by a hostile file makes that slow.
@@ -19,6 +22,7 @@
 #include <utf8proc.h>
 
 #include "engine/base/bytes.h"
+#include "engine/gguf_private.h"
 
 enum {
     PAIR_BYTES_MIN = 8 + 1 + 4 + 1,           /* key of one byte, a one-byte value */
@@ -31,16 +35,6 @@ enum {
     ALIGNMENT_DEFAULT = 32,
     ALIGNMENT_MIN = 8,
     ALIGNMENT_MAX = 65536,
-    SHOWN_MAX = 100, /* bytes of a name or value that an error message quotes */
-};
-
-struct entry {
-    struct gguf_text name;
-    size_t place; /* in pairs or tensors */
-};
-
-struct gguf_index {
-    struct entry *pairs, *tensors; /* sorted by name */
 };
 
 struct parser {
@@ -48,30 +42,6 @@ struct parser {
     struct reader r;
     struct error *error;
 };
-
-/* Arguments for "%.*s". */
-#define SHOWN(text) (int)((text).size < SHOWN_MAX ? (text).size : SHOWN_MAX), (text).data
-
-static const struct {
-    const char *name;
-    uint32_t size; /* bytes; 0 where the value itself tells */
-} types[GGUF_TYPES] = {
-    [GGUF_U8] = {"u8", 1},       [GGUF_I8] = {"i8", 1},     [GGUF_U16] = {"u16", 2},
-    [GGUF_I16] = {"i16", 2},     [GGUF_U32] = {"u32", 4},   [GGUF_I32] = {"i32", 4},
-    [GGUF_F32] = {"f32", 4},     [GGUF_BOOL] = {"bool", 1}, [GGUF_STRING] = {"string", 0},
-    [GGUF_ARRAY] = {"array", 0}, [GGUF_U64] = {"u64", 8},   [GGUF_I64] = {"i64", 8},
-    [GGUF_F64] = {"f64", 8},
-};
-
-static int compare_texts(struct gguf_text a, struct gguf_text b) {
-    size_t common = a.size < b.size ? a.size : b.size;
-    int order = memcmp(a.data, b.data, common);
-    return order ? order : (a.size > b.size) - (a.size < b.size);
-}
-
-static int compare_entries(const void *a, const void *b) {
-    return compare_texts(((const struct entry *)a)->name, ((const struct entry *)b)->name);
-}
 
 static int compare_offsets(const void *a, const void *b) {
     const struct gguf_tensor *const *x = a, *const *y = b;
@@ -84,21 +54,16 @@ static bool out_of_memory(const struct parser *p) {
 }
 
 /* Sorts the names and refuses one that comes twice. */
-static bool sort_names(const struct parser *p, struct entry *entries, size_t count,
+static bool sort_names(const struct parser *p, struct gguf_entry *entries, size_t count,
                        const char *what) {
-    qsort(entries, count, sizeof *entries, compare_entries);
+    qsort(entries, count, sizeof *entries, gguf_compare_entries);
     for (size_t i = 1; i < count; i++) {
-        if (compare_entries(&entries[i - 1], &entries[i]) == 0) {
+        if (gguf_compare_entries(&entries[i - 1], &entries[i]) == 0) {
             return error_set(p->error, ERROR_INCOMPATIBLE, "duplicate %s \"%.*s\"", what,
                              SHOWN(entries[i].name));
         }
     }
     return true;
-}
-
-static const struct entry *find_name(const struct entry *entries, size_t count, const char *name) {
-    struct entry wanted = {.name = {name, strlen(name)}};
-    return count ? bsearch(&wanted, entries, count, sizeof wanted, compare_entries) : NULL;
 }
 
 /* A number of the directory itself; `what` says which, for the error. */
@@ -177,7 +142,7 @@ static bool skip_array(struct parser *p, struct gguf_pair *pair) {
                          at, SHOWN(pair->key), item);
     }
     pair->item = (enum gguf_type)item;
-    size_t item_min = item == GGUF_STRING ? 8 : types[item].size, left = reader_left(&p->r);
+    size_t item_min = item == GGUF_STRING ? 8 : gguf_types[item].size, left = reader_left(&p->r);
     if (pair->count > ARRAY_MAX || pair->count > left / item_min) {
         return error_set(p->error, ERROR_INCOMPATIBLE,
                          "byte %zu: key \"%.*s\" is an array of %" PRIu64
@@ -186,7 +151,7 @@ static bool skip_array(struct parser *p, struct gguf_pair *pair) {
     }
     pair->data = p->r.data + p->r.at;
     if (item != GGUF_STRING) {
-        reader_take(&p->r, pair->count * types[item].size);
+        reader_take(&p->r, pair->count * gguf_types[item].size);
     }
     for (uint64_t i = 0; item == GGUF_STRING && i < pair->count; i++) {
         at = p->r.at;
@@ -222,10 +187,10 @@ static bool read_pair(struct parser *p, struct gguf_pair *pair) {
     }
     at = p->r.at;
     pair->data = p->r.data + at;
-    if (type == GGUF_STRING ? !skip_string(&p->r) : !reader_take(&p->r, types[type].size)) {
+    if (type == GGUF_STRING ? !skip_string(&p->r) : !reader_take(&p->r, gguf_types[type].size)) {
         return error_set(p->error, ERROR_INCOMPATIBLE,
                          "byte %zu: the %s value of key \"%.*s\" runs past the end of the file", at,
-                         types[type].name, SHOWN(pair->key));
+                         gguf_types[type].name, SHOWN(pair->key));
     }
     pair->size = p->r.at - at;
     return true;
@@ -359,8 +324,8 @@ static bool read_header(struct parser *p) {
     if (!g->index || !g->pairs || !g->tensors) {
         return out_of_memory(p);
     }
-    g->index->pairs = calloc(g->pair_count + 1, sizeof(struct entry));
-    g->index->tensors = calloc(g->tensor_count + 1, sizeof(struct entry));
+    g->index->pairs = calloc(g->pair_count + 1, sizeof(struct gguf_entry));
+    g->index->tensors = calloc(g->tensor_count + 1, sizeof(struct gguf_entry));
     return (g->index->pairs && g->index->tensors) || out_of_memory(p);
 }
 
@@ -370,7 +335,7 @@ static bool read_pairs(struct parser *p) {
         if (!read_pair(p, &g->pairs[i])) {
             return false;
         }
-        g->index->pairs[i] = (struct entry){g->pairs[i].key, i};
+        g->index->pairs[i] = (struct gguf_entry){g->pairs[i].key, i};
     }
     if (!sort_names(p, g->index->pairs, g->pair_count, "key")) {
         return false;
@@ -383,7 +348,7 @@ static bool read_pairs(struct parser *p) {
     if (pair->type != GGUF_U32) {
         return error_set(p->error, ERROR_INCOMPATIBLE,
                          "key \"general.alignment\" has type %s, expected u32",
-                         types[pair->type].name);
+                         gguf_types[pair->type].name);
     }
     struct reader r = reader_of(pair->data, pair->size);
     g->alignment = reader_u32(&r);
@@ -446,7 +411,7 @@ static bool read_tensors(struct parser *p) {
     bool ok = offsets || out_of_memory(p);
     for (size_t i = 0; i < g->tensor_count && ok; i++) {
         ok = read_tensor(p, &g->tensors[i], &offsets[i]);
-        g->index->tensors[i] = (struct entry){g->tensors[i].name, i};
+        g->index->tensors[i] = (struct gguf_entry){g->tensors[i].name, i};
     }
     ok = ok && sort_names(p, g->index->tensors, g->tensor_count, "tensor name");
     size_t padding = (size_t)(-p->r.at & (g->alignment - 1));
@@ -484,148 +449,4 @@ void gguf_finish(struct gguf *g) {
     free(g->pairs);
     free(g->tensors);
     *g = (struct gguf){0};
-}
-
-const struct gguf_pair *gguf_find(const struct gguf *g, const char *key) {
-    const struct entry *entry = find_name(g->index->pairs, g->pair_count, key);
-    return entry ? &g->pairs[entry->place] : NULL;
-}
-
-const struct gguf_tensor *gguf_find_tensor(const struct gguf *g, const char *name) {
-    const struct entry *entry = find_name(g->index->tensors, g->tensor_count, name);
-    return entry ? &g->tensors[entry->place] : NULL;
-}
-
-static bool no_key(const char *key, struct error *error) {
-    return error_set(error, ERROR_INCOMPATIBLE, "the file has no key \"%s\"", key);
-}
-
-static bool wrong_type(const struct gguf_pair *pair, const char *expected, struct error *error) {
-    return error_set(error, ERROR_INCOMPATIBLE, "key \"%.*s\" has type %s, expected %s",
-                     SHOWN(pair->key), types[pair->type].name, expected);
-}
-
-static bool pair_u32(const struct gguf_pair *pair, uint32_t *value, struct error *error) {
-    struct reader r = reader_of(pair->data, pair->size);
-    int64_t v;
-    switch (pair->type) {
-    case GGUF_U8:
-        v = reader_u8(&r);
-        break;
-    case GGUF_I8:
-        v = (int8_t)reader_u8(&r);
-        break;
-    case GGUF_U16:
-        v = reader_u16(&r);
-        break;
-    case GGUF_I16:
-        v = (int16_t)reader_u16(&r);
-        break;
-    case GGUF_U32:
-        v = reader_u32(&r);
-        break;
-    case GGUF_I32:
-        v = (int32_t)reader_u32(&r);
-        break;
-    case GGUF_U64: /* above 2^63 it reads as negative, and is refused just so */
-    case GGUF_I64:
-        v = (int64_t)reader_u64(&r);
-        break;
-    default:
-        return wrong_type(pair, "a whole number", error);
-    }
-    if (v < 0 || v > UINT32_MAX) {
-        return error_set(error, ERROR_INCOMPATIBLE,
-                         "key \"%.*s\" is %" PRId64 ", expected 0 to %" PRIu32, SHOWN(pair->key), v,
-                         UINT32_MAX);
-    }
-    *value = (uint32_t)v;
-    return true;
-}
-
-static bool pair_f32(const struct gguf_pair *pair, float *value, struct error *error) {
-    struct reader r = reader_of(pair->data, pair->size);
-    if (pair->type == GGUF_F32) {
-        *value = reader_f32(&r);
-        return true;
-    }
-    if (pair->type == GGUF_F64) {
-        uint64_t bits = reader_u64(&r);
-        double v;
-        memcpy(&v, &bits, sizeof v);
-        *value = (float)v;
-        return true;
-    }
-    return wrong_type(pair, "f32", error);
-}
-
-bool gguf_u32(const struct gguf *g, const char *key, uint32_t *value, struct error *error) {
-    const struct gguf_pair *pair = gguf_find(g, key);
-    return pair ? pair_u32(pair, value, error) : no_key(key, error);
-}
-
-bool gguf_u32_or(const struct gguf *g, const char *key, uint32_t fallback, uint32_t *value,
-                 struct error *error) {
-    const struct gguf_pair *pair = gguf_find(g, key);
-    *value = fallback;
-    return !pair || pair_u32(pair, value, error);
-}
-
-bool gguf_f32(const struct gguf *g, const char *key, float *value, struct error *error) {
-    const struct gguf_pair *pair = gguf_find(g, key);
-    return pair ? pair_f32(pair, value, error) : no_key(key, error);
-}
-
-bool gguf_f32_or(const struct gguf *g, const char *key, float fallback, float *value,
-                 struct error *error) {
-    const struct gguf_pair *pair = gguf_find(g, key);
-    *value = fallback;
-    return !pair || pair_f32(pair, value, error);
-}
-
-bool gguf_bool_or(const struct gguf *g, const char *key, bool fallback, bool *value,
-                  struct error *error) {
-    const struct gguf_pair *pair = gguf_find(g, key);
-    *value = fallback;
-    if (!pair) {
-        return true;
-    }
-    if (pair->type != GGUF_BOOL) {
-        return wrong_type(pair, "bool", error);
-    }
-    *value = pair->data[0] != 0;
-    return true;
-}
-
-bool gguf_text(const struct gguf *g, const char *key, struct gguf_text *value,
-               struct error *error) {
-    const struct gguf_pair *pair = gguf_find(g, key);
-    if (!pair) {
-        return no_key(key, error);
-    }
-    if (pair->type != GGUF_STRING) {
-        return wrong_type(pair, "string", error);
-    }
-    *value = (struct gguf_text){(const char *)pair->data + 8, pair->size - 8};
-    return true;
-}
-
-bool gguf_text_is(struct gguf_text text, const char *word) {
-    return text.size == strlen(word) && memcmp(text.data, word, text.size) == 0;
-}
-
-struct gguf_strings gguf_strings_of(const struct gguf_pair *pair) {
-    size_t size = pair->type == GGUF_ARRAY && pair->item == GGUF_STRING ? pair->size : 0;
-    return (struct gguf_strings){pair->data, pair->data + size};
-}
-
-bool gguf_strings_next(struct gguf_strings *s, struct gguf_text *item) {
-    if (s->at == s->end) {
-        return false;
-    }
-    struct reader r = reader_of(s->at, (size_t)(s->end - s->at));
-    uint64_t size = reader_u64(&r);
-    *item = (struct gguf_text){(const char *)reader_take(&r, size), (size_t)size};
-    s->at += r.at;
-    return true;
 }
