@@ -57,8 +57,14 @@ struct kernels {
 
     void (*rms_norm)(float *y, const float *x, const float *weight, size_t n, float eps);
     void (*silu_mul)(float *y, const float *gate, const float *up,
-                     size_t n);                            /* y = silu(gate)*up */
-    void (*add)(float *y, const float *x, size_t n);       /* y += x */
+                     size_t n); /* y = silu(gate)*up */
+    /* The way back through silu(gate) * up, given d, the gradient at the product:
+     * gate <- d * up * silu'(gate), up <- d * silu(gate). */
+    void (*swiglu_back)(float *gate, float *up, const float *d, size_t n);
+    void (*add)(float *y, const float *x, size_t n);                 /* y += x */
+    void (*add_scaled)(float *y, float a, const float *x, size_t n); /* y += a x */
+    void (*scale)(float *x, float a, size_t n);                      /* x *= a */
+    float (*square_sum)(const float *x, size_t n);
     void (*to_f16)(uint16_t *y, const float *x, size_t n); /* round to nearest even */
     void (*from_f16)(float *y, const uint16_t *x, size_t n);
 };

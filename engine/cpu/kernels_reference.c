@@ -165,6 +165,24 @@ static void add(float *y, const float *x, size_t n) {
     }
 }
 
+static void swiglu_back(float *gate, float *up, const float *d, size_t n) {
+    for (size_t j = 0; j < n; j++) {
+        float g = gate[j], sigmoid = 1 / (1 + expf(-g));
+        gate[j] = d[j] * up[j] * (sigmoid + g * sigmoid * (1 - sigmoid));
+        up[j] = d[j] * g * sigmoid;
+    }
+}
+
+static void scale(float *x, float a, size_t n) {
+    for (size_t j = 0; j < n; j++) {
+        x[j] *= a;
+    }
+}
+
+static float square_sum(const float *x, size_t n) {
+    return dot(x, x, n);
+}
+
 static bool runs_here(void) {
     return true;
 }
@@ -181,7 +199,11 @@ const struct kernels kernels_reference = {
     .gemm = gemm,
     .rms_norm = rms_norm,
     .silu_mul = silu_mul,
+    .swiglu_back = swiglu_back,
     .add = add,
+    .add_scaled = add_scaled,
+    .scale = scale,
+    .square_sum = square_sum,
     .to_f16 = to_f16,
     .from_f16 = from_f16,
 };

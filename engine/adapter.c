@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Reading an adapter: one table says each parameter's name, shape and place in the branch.
+ */
+#include "engine/adapter.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What the shapes are made of. */
+struct sizes {
+    uint64_t d, H, M, e, f;
+};
+
+/* A parameter: where the pointer to its values goes, NULL if it just follows the one before. */
+struct place {
+    const char *name; /* after "blk.N.mem_"; NULL ends the table */
+    const float **to;
+    uint64_t count; /* values */
+};
+
+enum { PLACES = 17 };
+
+/* The order is that of `values`. The momentum's weights stand behind the three step sizes', so that
+ * one matrix product computes all four rates; likewise their biases. */
+static void places_of(const struct sizes *z, struct memory_branch *b, const float **v_scale,
+                      struct place out[PLACES]) {
+    const struct place places[PLACES] = {
+        {"w1", &b->w1, z->M * z->f * z->e},
+        {"w2", &b->w2, z->M * z->e * z->f},
+        {"w3", &b->w3, z->M * z->f * z->e},
+        {"q_map", &b->q_map, z->H * z->e * z->e},
+        {"k_map", &b->k_map, z->M * z->e * z->e},
+        {"ev_q", &b->ev_q, z->H * z->e * z->e},
+        {"ev_k", &b->ev_k, z->M * z->e * z->e},
+        {"gate_lse", &b->gate_lse, z->H},
+        {"alpha", &b->alpha, z->H * z->e},
+        {"gate_w", &b->gate_w, z->H * z->d},
+        {"gate_b", &b->gate_b, z->H},
+        {"lr_w", &b->rates_w, 3 * z->M * z->d},
+        {"mom_w", NULL, z->M * z->d},
+        {"lr_b", &b->rates_b, 3 * z->M},
+        {"mom_b", NULL, z->M},
+        {"v_scale", v_scale, 1},
+        {NULL, NULL, 0},
+    };
+    memcpy(out, places, sizeof places);
+}
+
+static size_t values_per_layer(const struct sizes *z) {
+    struct memory_branch b;
+    const float *v_scale;
+    struct place places[PLACES];
+    places_of(z, &b, &v_scale, places);
+    size_t sum = 0;
+    for (const struct place *p = places; p->name; p++) {
+        sum += p->count;
+    }
+    return sum;
+}
+
+static bool read_branch(struct adapter *a, const struct sizes *z, uint32_t layer, float *values,
+                        struct error *error) {
+    struct memory_branch *b = &a->branches[layer];
+    const float *v_scale;
+    struct place places[PLACES];
+    places_of(z, b, &v_scale, places);
+    for (const struct place *p = places; p->name; p++) {
+        char name[64];
+        snprintf(name, sizeof name, "blk.%u.mem_%s", layer, p->name);
+        const struct gguf_tensor *t = gguf_find_tensor(&a->gguf, name);
+        if (!t) {
+            return error_set(error, ERROR_INCOMPATIBLE, "tensor %s is missing", name);
+        }
+        uint64_t count = t->ne[0] * t->ne[1] * t->ne[2] * t->ne[3];
+        if (count != p->count) {
+            return error_set(error, ERROR_INCOMPATIBLE,
+                             "tensor %s has %llu values, expected %llu for this model", name,
+                             (unsigned long long)count, (unsigned long long)p->count);
+        }
+        quant_row(t->type, t->data, values, count);
+        for (size_t i = 0; i < count; i++) {
+            if (!isfinite(values[i])) {
+                return error_set(error, ERROR_INCOMPATIBLE,
+                                 "tensor %s holds a number that is not finite (value %zu)", name,
+                                 i);
+            }
+        }
+        if (p->to) {
+            *p->to = values;
+        }
+        values += count;
+    }
+    if (*v_scale <= 0) {
+        return error_set(error, ERROR_INCOMPATIBLE,
+                         "tensor blk.%u.mem_v_scale is %g, expected a positive number", layer,
+                         (double)*v_scale);
+    }
+    b->v_scale = *v_scale;
+    return true;
+}
+
+static float norm_of(const float *x, size_t n) {
+    double sum = 0;
+    for (size_t i = 0; i < n; i++) {
+        sum += (double)x[i] * (double)x[i];
+    }
+    return (float)sqrt(sum);
+}
+
+/* The norms that the fast weights are held to. */
+static bool measure_norms(struct adapter *a, const struct sizes *z, struct memory_branch *b,
+                          struct error *error) {
+    size_t rows = 2 * z->f + z->e;
+    b->row_norm = calloc(z->M * (rows + 3), sizeof *b->row_norm);
+    if (!b->row_norm) {
+        return error_set(error, ERROR_NO_SPACE, "no memory for the adapter's norms");
+    }
+    b->cap = b->row_norm + z->M * rows;
+    for (size_t m = 0; m < z->M; m++) {
+        const struct {
+            const float *w;
+            size_t rows, columns;
+        } matrices[3] = {{b->w1, z->f, z->e}, {b->w2, z->e, z->f}, {b->w3, z->f, z->e}};
+        float *norm = b->row_norm + m * rows;
+        for (size_t i = 0; i < 3; i++) {
+            size_t columns = matrices[i].columns;
+            const float *w = matrices[i].w + m * z->f * z->e;
+            for (size_t r = 0; r < matrices[i].rows; r++) {
+                *norm++ = norm_of(w + r * columns, columns);
+            }
+            b->cap[m * 3 + i] = a->clip * norm_of(w, z->f * z->e);
+        }
+    }
+    return true;
+}
+
+static bool check_origin(struct adapter *a, const struct model *model, struct error *error) {
+    struct gguf_text text;
+    if (!gguf_text(&a->gguf, "general.architecture", &text, error)) {
+        return false;
+    }
+    if (!gguf_text_is(text, "allmem-adapter")) {
+        return error_set(error, ERROR_INCOMPATIBLE,
+                         "general.architecture is \"%.*s\", expected \"allmem-adapter\"",
+                         (int)(text.size < 64 ? text.size : 64), text.data);
+    }
+    uint32_t spec;
+    if (!gguf_u32(&a->gguf, "allmem.spec", &spec, error)) {
+        return false;
+    }
+    if (spec != ADAPTER_SPEC) {
+        return error_set(error, ERROR_INCOMPATIBLE,
+                         "allmem.spec is %u, this program computes version %d", spec, ADAPTER_SPEC);
+    }
+    if (!gguf_text(&a->gguf, "allmem.base_fingerprint", &text, error)) {
+        return false;
+    }
+    char hex[HASH_HEX];
+    hash_hex(model->base_fingerprint, hex);
+    if (!gguf_text_is(text, hex)) {
+        struct gguf_text base = {"another model", 13};
+        gguf_text(&a->gguf, "allmem.base", &base, NULL);
+        return error_set(error, ERROR_INCOMPATIBLE,
+                         "made for %.*s (fingerprint %.12s), but the model is %.*s (%.12s)",
+                         (int)(base.size < 100 ? base.size : 100), base.data, text.data,
+                         (int)(model->config.name.size < 100 ? model->config.name.size : 100),
+                         model->config.name.data, hex);
+    }
+    return true;
+}
+
+static bool read_adapter(struct adapter *a, const struct model *model, struct error *error) {
+    const struct model_config *c = &model->config;
+    if (!check_origin(a, model, error) || !gguf_u32(&a->gguf, "allmem.width", &a->width, error) ||
+        !gguf_u32(&a->gguf, "allmem.chunk", &a->chunk, error) ||
+        !gguf_u32(&a->gguf, "allmem.sinks", &a->sinks, error) ||
+        !gguf_f32(&a->gguf, "allmem.clip", &a->clip, error)) {
+        return false;
+    }
+    if (a->width == 0 || a->width > 1u << 14 || a->width % 16 || a->chunk == 0 || a->chunk > 4096 ||
+        a->sinks > a->chunk || !(a->clip > 0) || !isfinite(a->clip)) {
+        return error_set(error, ERROR_INCOMPATIBLE,
+                         "width %u, chunk %u, sinks %u, clip %g: expected a width in 16s up to "
+                         "16384, a chunk up to 4096, no more sinks than that, a positive clip",
+                         a->width, a->chunk, a->sinks, (double)a->clip);
+    }
+    struct sizes z = {c->width, c->heads, c->kv_heads, c->head_dim, a->width};
+    size_t per_layer = values_per_layer(&z);
+    a->values = calloc((size_t)c->layers * per_layer, sizeof *a->values);
+    a->branches = calloc(c->layers, sizeof *a->branches);
+    if (!a->values || !a->branches) {
+        return error_set(error, ERROR_NO_SPACE, "no memory for %zu parameters",
+                         c->layers * per_layer);
+    }
+    a->layers = c->layers;
+    for (uint32_t l = 0; l < c->layers; l++) {
+        if (!read_branch(a, &z, l, a->values + l * per_layer, error) ||
+            !measure_norms(a, &z, &a->branches[l], error)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool adapter_open(struct adapter *a, const char *path, const struct model *model,
+                  struct error *error) {
+    *a = (struct adapter){0};
+    if (!map_open(&a->map, path, error)) {
+        return false;
+    }
+    if (!gguf_parse(&a->gguf, a->map.data, a->map.size, error) || !read_adapter(a, model, error)) {
+        error_prefix(error, "adapter %s", path);
+        adapter_close(a);
+        return false;
+    }
+    hash_of(a->map.data, a->map.size, a->fingerprint);
+    return true;
+}
+
+void adapter_close(struct adapter *a) {
+    for (uint32_t l = 0; a->branches && l < a->layers; l++) {
+        free(a->branches[l].row_norm);
+    }
+    free(a->branches);
+    free(a->values);
+    gguf_finish(&a->gguf);
+    map_close(&a->map);
+    *a = (struct adapter){0};
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The adapter: the memory branch's parameters for one base model, a GGUF file of its own
+ * (general.architecture = "allmem-adapter"). Names and shapes: engine/README.md.
+ */
+#pragma once
+
+#include "engine/base/hash.h"
+#include "engine/base/map.h"
+#include "engine/model.h"
+
+/* The form of the memory that this program computes; a file of another one is refused. */
+enum { ADAPTER_SPEC = 1 };
+
+/* One layer's branch, fp32. H query heads, M memory heads, e head_dim, d width, f memory width. */
+struct memory_branch {
+    const float *w1, *w3;     /* [M][f][e]: initial fast weights */
+    const float *w2;          /* [M][e][f] */
+    const float *q_map;       /* [H][e][e] */
+    const float *k_map;       /* [M][e][e] */
+    const float *ev_q, *ev_k; /* [H][e][e], [M][e][e]: evidence features */
+    const float *gate_lse;    /* [H] */
+    const float *alpha;       /* [H][e] */
+    float v_scale;
+    float *row_norm; /* [M][2f+e]: L2 norms of the initial rows of w1 [f], w2 [e], w3 [f] */
+    float *cap;      /* [M][3]: the largest Frobenius norm of a step on w1, w2, w3 */
+    /* Projections of the layer's normed input, computed as matrix products. */
+    const float *rates_w; /* [4M][d]: step sizes of w1, of w2, of w3, then momentum */
+    const float *rates_b; /* [4M] */
+    const float *gate_w;  /* [H][d] */
+    const float *gate_b;  /* [H] */
+};
+
+struct adapter {
+    struct map map;
+    struct gguf gguf;
+    uint32_t width, chunk, sinks; /* f, C, S */
+    float clip;
+    uint32_t layers;
+    struct memory_branch *branches;  /* [layers], owned */
+    float *values;                   /* all parameters as fp32, owned */
+    uint8_t fingerprint[HASH_BYTES]; /* of the file's bytes */
+};
+
+/* Refuses (ERROR_INCOMPATIBLE) a file that is no adapter, of another spec version, or made for
+ * another base model, naming both. */
+bool adapter_open(struct adapter *a, const char *path, const struct model *model,
+                  struct error *error);
+void adapter_close(struct adapter *a); /* accepts a zeroed struct */

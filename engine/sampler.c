@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Greedy choice, or temperature, top-k, top-p and min-p, in this order, and one draw.
+ */
+#include "engine/sampler.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+struct candidate {
+    float p; /* logit, then probability */
+    token id;
+};
+
+struct sampler {
+    struct sampler_options options;
+    size_t vocabulary;
+    uint64_t state;
+    struct candidate *candidates; /* [vocabulary] */
+};
+
+struct sampler *sampler_create(const struct sampler_options *o, size_t vocabulary,
+                               struct error *error) {
+    if (!(o->temperature >= 0 && o->temperature <= 100) || !(o->top_p > 0 && o->top_p <= 1) ||
+        !(o->min_p >= 0 && o->min_p <= 1)) {
+        error_set(error, ERROR_USAGE,
+                  "temperature %g, top-p %g, min-p %g: expected 0 to 100, above 0 to 1, 0 to 1",
+                  (double)o->temperature, (double)o->top_p, (double)o->min_p);
+        return NULL;
+    }
+    struct sampler *s = calloc(1, sizeof *s);
+    struct candidate *candidates = calloc(vocabulary, sizeof *candidates);
+    if (!s || !candidates) {
+        error_set(error, ERROR_NO_SPACE, "no memory for the sampler");
+        free(s);
+        free(candidates);
+        return NULL;
+    }
+    *s = (struct sampler){*o, vocabulary, o->seed, candidates};
+    return s;
+}
+
+void sampler_destroy(struct sampler *s) {
+    if (s) {
+        free(s->candidates);
+        free(s);
+    }
+}
+
+/* splitmix64 (Steele, Lea, Flood 2014), as a number in [0, 1). */
+static double draw(struct sampler *s) {
+    uint64_t z = s->state += 0x9e3779b97f4a7c15u;
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+    return (double)((z ^ z >> 31) >> 11) * 0x1p-53;
+}
+
+static int more_likely_first(const void *a, const void *b) {
+    const struct candidate *x = a, *y = b;
+    if (x->p != y->p) {
+        return x->p < y->p ? 1 : -1;
+    }
+    return x->id < y->id ? -1 : x->id > y->id;
+}
+
+static token greedy(const float *logits, size_t n) {
+    token best = 0;
+    for (size_t i = 1; i < n; i++) {
+        if (logits[i] > logits[best]) {
+            best = (token)i;
+        }
+    }
+    return best;
+}
+
+token sampler_next(struct sampler *s, const float *logits) {
+    for (size_t i = 0; i < s->vocabulary; i++) {
+        if (!isfinite(logits[i])) {
+            return TOKEN_NONE;
+        }
+    }
+    token best = greedy(logits, s->vocabulary);
+    if (s->options.temperature == 0) {
+        return best;
+    }
+    /* Below e^-30 of the best a token is never drawn: leaving it out keeps the sort short. */
+    size_t n = 0;
+    float inverse = 1 / s->options.temperature, floor = logits[best] * inverse - 30;
+    for (size_t i = 0; i < s->vocabulary; i++) {
+        if (logits[i] * inverse >= floor) {
+            s->candidates[n++] = (struct candidate){logits[i] * inverse, (token)i};
+        }
+    }
+    qsort(s->candidates, n, sizeof *s->candidates, more_likely_first);
+    if (s->options.top_k && s->options.top_k < n) {
+        n = s->options.top_k;
+    }
+    float max = s->candidates[0].p;
+    double sum = 0;
+    for (size_t i = 0; i < n; i++) {
+        s->candidates[i].p = expf(s->candidates[i].p - max);
+        sum += (double)s->candidates[i].p;
+    }
+    double mass = 0, wanted = (double)s->options.top_p * sum;
+    size_t chosen = 0;
+    while (chosen < n &&
+           (chosen == 0 || (mass < wanted && s->candidates[chosen].p >= s->options.min_p))) {
+        mass += (double)s->candidates[chosen++].p;
+    }
+    double point = draw(s) * mass;
+    for (size_t i = 0; i < chosen; i++) {
+        point -= (double)s->candidates[i].p;
+        if (point < 0) {
+            return s->candidates[i].id;
+        }
+    }
+    return s->candidates[chosen - 1].id;
+}

@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * One timeline of tokens: passes over new tokens, their logits, and copies of the timeline.
+ */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "engine/plan.h"
+#include "engine/session_private.h"
+
+/* A pass may take this long, so that a caller who wants to stop is heard. */
+static const double PASS_SECONDS = 0.2;
+/* The largest part of a backend's scratch: attention scores of this many rows per thread. */
+enum { SCORE_ROWS = 32 };
+
+struct session_options session_defaults(const struct engine *e) {
+    const struct adapter *a = &e->adapter;
+    return (struct session_options){.window = SESSION_WINDOW,
+                                    .keep = SESSION_KEEP,
+                                    .sinks = a->branches ? a->sinks : SESSION_SINKS,
+                                    .memory = a->branches != NULL,
+                                    .writes = true};
+}
+
+struct session_options session_full_attention(const struct engine *e, uint64_t tokens) {
+    (void)e;
+    uint64_t window = (tokens + SESSION_CHUNK) / SESSION_CHUNK * SESSION_CHUNK;
+    return (struct session_options){.window = window > UINT32_MAX ? UINT32_MAX : (uint32_t)window};
+}
+
+static struct window_shape shape_of(const struct engine *e, const struct session_options *o) {
+    const struct model_config *c = &e->model.config;
+    bool memory = o->memory && e->adapter.branches;
+    return (struct window_shape){
+        .layers = c->layers,
+        .heads = c->heads,
+        .kv_heads = c->kv_heads,
+        .head_dim = c->head_dim,
+        .window = o->window,
+        .chunk = memory ? e->adapter.chunk : SESSION_CHUNK,
+        .sinks = o->sinks,
+        .keep = o->keep,
+        .clip = c->context / 4 * 3,
+        .memory_width = memory ? e->adapter.width : 0,
+    };
+}
+
+/* At the start a session's fast weights are the adapter's. */
+static void start_memory(struct session *s) {
+    struct backend *b = s->engine->backend;
+    size_t M = s->shape.kv_heads, fe = (size_t)s->shape.memory_width * s->shape.head_dim;
+    for (uint32_t l = 0; fe && l < s->shape.layers; l++) {
+        const struct memory_branch *p = &s->engine->adapter.branches[l];
+        const float *initial[3] = {p->w1, p->w2, p->w3};
+        for (size_t i = 0; i < 3 * M; i++) {
+            b->ops->buffer_write(b, s->states[l], s->layout.fast + i * fe * sizeof(float),
+                                 initial[i % 3] + i / 3 * fe, fe * sizeof(float));
+        }
+    }
+}
+
+static bool fits(struct engine *e, const struct window_shape *shape, size_t state,
+                 struct error *error) {
+    struct plan plan = {
+        .weights = e->map.size,
+        .adapter = e->adapter.branches ? 2 * e->adapter.map.size : 0,
+        .activations = transformer_bytes(&e->model),
+        .working = SCORE_ROWS * sizeof(float) * window_slots(shape) * e->info.threads,
+        .state = state,
+    };
+    if (!plan_check(&plan, e->taken, plan_free_memory(), shape, error)) {
+        return false;
+    }
+    e->taken = plan.adapter + plan.activations + plan.working;
+    return true;
+}
+
+struct session *session_make(struct engine *e, const struct session_options *o,
+                             struct error *error) {
+    struct window_shape shape = shape_of(e, o);
+    if (!window_check(&shape, error)) {
+        return NULL;
+    }
+    struct window_layout layout = window_layout(&shape);
+    if (!fits(e, &shape, layout.bytes * shape.layers, error)) {
+        return NULL;
+    }
+    const struct model_config *c = &e->model.config;
+    size_t widest = c->ffn_width;
+    widest = widest > c->width ? widest : c->width;
+    widest = widest > c->heads * c->head_dim ? widest : c->heads * c->head_dim;
+    if (!e->backend->ops->prepare(e->backend, &shape, TRANSFORMER_ROWS, widest, error)) {
+        return NULL;
+    }
+    struct session *s = calloc(1, sizeof *s);
+    if (s) {
+        *s = (struct session){.engine = e,
+                              .options = *o,
+                              .shape = shape,
+                              .layout = layout,
+                              .states = calloc(shape.layers, sizeof *s->states),
+                              .loaded = calloc(shape.layers, sizeof *s->loaded),
+                              .logits = calloc(c->vocabulary, sizeof *s->logits),
+                              .pass_rows = 2 * SESSION_CHUNK};
+    }
+    if (!s || !s->states || !s->loaded || !s->logits) {
+        error_set(error, ERROR_NO_SPACE, "no memory for a session");
+        session_destroy(s);
+        return NULL;
+    }
+    for (uint32_t l = 0; l < shape.layers; l++) {
+        s->states[l] = e->backend->ops->buffer_create(e->backend, layout.bytes, error);
+        if (!s->states[l]) {
+            session_destroy(s);
+            return NULL;
+        }
+    }
+    return s;
+}
+
+struct session *session_create(struct engine *e, const struct session_options *o,
+                               struct error *error) {
+    struct session *s = session_make(e, o, error);
+    if (s) {
+        start_memory(s);
+        memset(s->loaded, 1, s->shape.layers * sizeof *s->loaded);
+    }
+    return s;
+}
+
+void session_destroy(struct session *s) {
+    if (!s) {
+        return;
+    }
+    struct backend *b = s->engine->backend;
+    for (uint32_t l = 0; s->states && l < s->shape.layers; l++) {
+        b->ops->buffer_destroy(b, s->states[l]);
+    }
+    free(s->states);
+    free(s->loaded);
+    free(s->logits);
+    free(s);
+}
+
+struct session *session_fork(const struct session *from, struct error *error) {
+    struct session *s = session_make(from->engine, &from->options, error);
+    if (!s) {
+        return NULL;
+    }
+    struct backend *b = s->engine->backend;
+    for (uint32_t l = 0; l < s->shape.layers; l++) {
+        b->ops->buffer_copy(b, s->states[l], from->states[l], s->layout.bytes);
+    }
+    memcpy(s->loaded, from->loaded, s->shape.layers * sizeof *s->loaded);
+    memcpy(s->logits, from->logits, s->engine->info.vocabulary * sizeof *s->logits);
+    s->position = from->position;
+    s->pass_rows = from->pass_rows;
+    return s;
+}
+
+static double seconds(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+/* Rows of the next pass: up to a chunk's end, or all that is left if that is not a whole chunk
+ * more. So the last pass of an append is never a short piece of a longer text, and how an append
+ * is cut into passes does not change what it computes. */
+static size_t rows_of_pass(const struct session *s, size_t left) {
+    size_t C = s->shape.chunk, most = s->pass_rows / C * C;
+    size_t rows = most - s->position % C;
+    return left < rows + C ? left : rows;
+}
+
+/* Passes get longer while they are quick and shorter when they are slow. */
+static void adapt(struct session *s, size_t rows, double elapsed) {
+    size_t C = s->shape.chunk, most = (TRANSFORMER_ROWS - C) / C * C;
+    if (elapsed > PASS_SECONDS && s->pass_rows > C) {
+        s->pass_rows -= C;
+    } else if (elapsed < PASS_SECONDS / 2 && rows + C > s->pass_rows && s->pass_rows < most) {
+        s->pass_rows += C;
+    }
+}
+
+static float negative_log_likelihood(const float *logits, size_t n, token id) {
+    float max = logits[0];
+    for (size_t i = 1; i < n; i++) {
+        max = logits[i] > max ? logits[i] : max;
+    }
+    double sum = 0;
+    for (size_t i = 0; i < n; i++) {
+        sum += (double)expf(logits[i] - max);
+    }
+    return (float)(log(sum) + (double)max - (double)logits[id]);
+}
+
+/* nll[i] of the tokens that follow rows [0, rows) of the last pass; the last row's logits stay in
+ * the session for what comes next. */
+static void score_pass(struct session *s, const token *next, size_t rows, size_t known,
+                       float *nll) {
+    struct engine *e = s->engine;
+    size_t V = e->info.vocabulary;
+    for (size_t at = 0; at < rows; at += TRANSFORMER_LOGIT_ROWS) {
+        size_t n = rows - at < TRANSFORMER_LOGIT_ROWS ? rows - at : TRANSFORMER_LOGIT_ROWS;
+        transformer_logits(&e->transformer, at, n, e->logits);
+        for (size_t i = 0; i < n && at + i < known; i++) {
+            nll[at + i] = negative_log_likelihood(e->logits + i * V, V, next[at + i]);
+        }
+        if (at + n == rows) {
+            memcpy(s->logits, e->logits + (n - 1) * V, V * sizeof *s->logits);
+        }
+    }
+}
+
+static bool check_tokens(const struct session *s, const token *ids, size_t n, struct error *error) {
+    for (uint32_t l = 0; l < s->shape.layers; l++) {
+        if (!s->loaded[l]) {
+            return error_set(error, ERROR_INCOMPATIBLE,
+                             "the saved session is not whole: layer %u was not loaded", l);
+        }
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (ids[i] < 0 || (uint32_t)ids[i] >= s->engine->info.vocabulary) {
+            return error_set(error, ERROR_FAILURE, "token %d is not in the vocabulary of %u",
+                             ids[i], s->engine->info.vocabulary);
+        }
+    }
+    return true;
+}
+
+static bool run(struct session *s, const token *ids, size_t n, float *nll,
+                const struct session_watch *watch, struct error *error) {
+    struct engine *e = s->engine;
+    struct timeline line = {&s->shape, s->states, s->options.writes};
+    if (!check_tokens(s, ids, n, error)) {
+        return false;
+    }
+    if (nll && n) {
+        nll[0] = s->position ? negative_log_likelihood(s->logits, e->info.vocabulary, ids[0]) : 0;
+    }
+    for (size_t done = 0; done < n;) {
+        size_t rows = rows_of_pass(s, n - done);
+        double begin = seconds();
+        transformer_forward(&e->transformer, &line, s->position, ids + done, rows);
+        done += rows;
+        s->position += rows;
+        if (nll) {
+            score_pass(s, ids + done - rows + 1, rows, n - 1 - (done - rows),
+                       nll + done - rows + 1);
+        }
+        bool go_on = !watch || watch->step(watch->context, done, n);
+        if (!nll && (done == n || !go_on)) {
+            transformer_logits(&e->transformer, rows - 1, 1, s->logits);
+        }
+        if (!e->backend->ops->wait(e->backend, error)) {
+            return false;
+        }
+        adapt(s, rows, seconds() - begin);
+        if (!go_on && done < n) {
+            return error_set(error, ERROR_INTERRUPTED, "stopped after %zu of %zu tokens", done, n);
+        }
+    }
+    return true;
+}
+
+bool session_append(struct session *s, const token *ids, size_t n,
+                    const struct session_watch *watch, struct error *error) {
+    return run(s, ids, n, NULL, watch, error);
+}
+
+bool session_score(struct session *s, const token *ids, size_t n, float *nll,
+                   const struct session_watch *watch, struct error *error) {
+    struct engine *e = s->engine;
+    if (!e->logits) {
+        e->logits = calloc((size_t)TRANSFORMER_LOGIT_ROWS * e->info.vocabulary, sizeof *e->logits);
+    }
+    if (!e->logits) {
+        return error_set(error, ERROR_NO_SPACE, "no memory for the logits of %d rows",
+                         TRANSFORMER_LOGIT_ROWS);
+    }
+    return run(s, ids, n, nll, watch, error);
+}
+
+const float *session_logits(const struct session *s) {
+    return s->position ? s->logits : NULL;
+}
+
+uint64_t session_position(const struct session *s) {
+    return s->position;
+}
+
+struct session_options session_options(const struct session *s) {
+    return s->options;
+}
+
+size_t session_state_bytes(const struct session *s) {
+    return s->layout.bytes * s->shape.layers;
+}
+
+struct session_places session_places(const struct session *s) {
+    uint64_t last = s->position ? s->position - 1 : 0, chunk = last - last % s->shape.chunk;
+    struct session_places p = {.sinks = window_sinks_at(&s->shape, chunk),
+                               .kept = window_kept_at(&s->shape, chunk),
+                               .memory = window_written_at(&s->shape, chunk)};
+    p.window = s->position - p.sinks - p.kept - p.memory;
+    return p;
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What engine.c, session.c and session_state.c share.
+ */
+#pragma once
+
+#include "engine/engine.h"
+#include "engine/transformer.h"
+
+struct engine {
+    struct map map;
+    struct gguf gguf;
+    struct model model;
+    struct adapter adapter; /* zeroed without */
+    struct tokenizer *tokenizer;
+    struct chat chat;
+    struct backend *backend;
+    struct transformer transformer;
+    struct engine_info info;
+    float *logits; /* [TRANSFORMER_LOGIT_ROWS][vocabulary]: score's rows */
+    size_t taken;  /* planned bytes, besides the weights, that sessions before have taken */
+};
+
+struct session {
+    struct engine *engine;
+    struct session_options options;
+    struct window_shape shape;
+    struct window_layout layout;
+    struct buffer **states; /* [L] */
+    bool *loaded;           /* [L]: part has come in; all true but while loading */
+    uint64_t position;
+    float *logits;    /* [vocabulary], of the last token */
+    size_t pass_rows; /* rows of the next pass: adapted to the machine's speed */
+};
+
+/* A session with zeroed states, its place in memory checked against the plan. */
+struct session *session_make(struct engine *e, const struct session_options *options,
+                             struct error *error);

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Where a token is. Positions run in chunks of C. A layer keeps, per key-value head, a fixed number
+ * of slots with exact keys and values:
+ *
+ *     [ ring: W + C | sinks: S | kept: B ]
+ *
+ * When chunk t (a multiple of C) begins, the block [t-W-C, t-W) leaves the ring. Its first S tokens
+ * become the sinks if it is the first block; the others compete with the kept tokens of their head
+ * for B places, by the attention that they received; the losers are written to the memory. So a
+ * token is in exactly one place: ring, sinks, kept, or memory. This file is the arithmetic of that,
+ * the same for every backend: no data moves here.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "engine/base/error.h"
+
+/* A key is scored by queries at least this many positions later (nearer ones attend to anything).
+ */
+enum { WINDOW_SCORE_DELAY = 64 };
+
+struct window_shape {
+    uint32_t layers;       /* L */
+    uint32_t heads;        /* H, query heads */
+    uint32_t kv_heads;     /* M */
+    uint32_t head_dim;     /* e */
+    uint32_t window;       /* W, a multiple of C */
+    uint32_t chunk;        /* C */
+    uint32_t sinks;        /* S, at most C */
+    uint32_t keep;         /* B */
+    uint32_t clip;         /* D: sinks and kept tokens are never read as further away than this */
+    uint32_t memory_width; /* f, 0 without a memory */
+};
+
+/* Byte offsets in a layer's state, which is one block of memory in this order on every backend:
+ * it is what a session saves. Half precision is IEEE binary16; the rest fp32. */
+struct window_layout {
+    size_t keys;     /* f16 [M][slots][e], after RoPE */
+    size_t values;   /* f16 [M][slots][e] */
+    size_t far_keys; /* f16 [M][S+B][e], before RoPE: sinks, then kept */
+    size_t scores;   /* f32 [M][slots]: attention received */
+    size_t rates;    /* f32 [M][slots][4]: step sizes of w1, w2, w3 and momentum of the token */
+    size_t kept_at;  /* u32 [M][B]: positions of the kept tokens */
+    size_t fast;     /* f32 [M][3][f*e]: w1 [f][e], w2 [e][f], w3 [f][e] */
+    size_t momentum; /* f32 [M][3][f*e] */
+    size_t evidence; /* f32 [M][2e] */
+    size_t bytes;    /* all of it */
+};
+
+/* Refuses (ERROR_USAGE) a shape that the arithmetic does not hold for, naming the number. */
+bool window_check(const struct window_shape *s, struct error *error);
+
+uint32_t window_ring(const struct window_shape *s);  /* W + C */
+uint32_t window_slots(const struct window_shape *s); /* W + C + S + B */
+struct window_layout window_layout(const struct window_shape *s);
+
+/* A block leaves when chunk `t` begins. */
+bool window_leaves(const struct window_shape *s, uint64_t t);
+/* The counts below hold once chunk `t` has begun; t is a multiple of C. */
+uint32_t window_sinks_at(const struct window_shape *s, uint64_t t);
+uint32_t window_kept_at(const struct window_shape *s, uint64_t t);
+/* Tokens per head that are in the memory. */
+uint64_t window_written_at(const struct window_shape *s, uint64_t t);
+/* Slots that may be visible to a query at position p: a prefix of the slots. */
+uint32_t window_visible(const struct window_shape *s, uint64_t p);
