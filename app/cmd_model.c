@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * allmem model: the models on this machine and those of the catalogue.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "app/catalogue.h"
+#include "app/commands.h"
+#include "app/interrupt.h"
+#include "app/json.h"
+#include "app/models.h"
+#include "app/options.h"
+#include "app/paths.h"
+#include "app/progress.h"
+#include "engine/base/hash.h"
+#include "engine/base/map.h"
+
+/* Takes the sub-subcommand's own options and looks at how many words are left. */
+static bool read_words(const struct option *table, size_t count, const char *usage, int least,
+                       int most, int *argc, char **argv, struct error *error) {
+    if (!options_read(table, count, argc, argv, error)) {
+        return false;
+    }
+    if (*argc < least || *argc > most) {
+        return error_set(error, ERROR_USAGE, "found %d arguments, expected: allmem model %s", *argc,
+                         usage);
+    }
+    return true;
+}
+
+/* SHA-256 of a file, with progress; stops when interrupted. */
+static bool hash_file(const char *path, const struct options *options, char hex[HASH_HEX],
+                      uint64_t *bytes, struct error *error) {
+    struct map map;
+    if (!map_open(&map, path, error)) {
+        return false;
+    }
+    struct progress progress;
+    progress_init(&progress, options);
+    struct hash *hash = hash_start();
+    bool ok = hash || error_set(error, ERROR_NO_SPACE, "out of memory");
+    for (size_t at = 0; ok && at < map.size;) {
+        size_t n = map.size - at < 1 << 20 ? map.size - at : 1 << 20;
+        hash_add(hash, (const char *)map.data + at, n);
+        at += n;
+        progress_line(&progress, "checking %s: %zu %%", path, 100 * at / map.size);
+        if (interrupt_requested()) {
+            ok = interrupt_error(error);
+        }
+    }
+    progress_end(&progress);
+    *bytes = map.size;
+    map_close(&map);
+    if (ok) {
+        uint8_t digest[HASH_BYTES];
+        hash_finish(hash, digest);
+        hash_hex(digest, hex);
+    } else {
+        hash_drop(hash);
+    }
+    return ok;
+}
+
+static const struct installed_model *find_installed(const struct installed_models *list,
+                                                    const char *name) {
+    for (size_t i = 0; i < list->count; i++) {
+        if (strcmp(list->models[i].name, name) == 0) {
+            return &list->models[i];
+        }
+    }
+    return NULL;
+}
+
+static json_t *list_json(const struct catalogue *catalogue, const struct installed_models *list) {
+    json_t *installed = json_array(), *offered = json_array();
+    for (size_t i = 0; i < list->count; i++) {
+        const struct installed_model *m = &list->models[i];
+        json_array_append_new(
+            installed, json_pack("{s:o, s:o, s:I, s:b, s:b, s:b, s:o, s:o}", "name",
+                                 json_text(m->name), "path", json_text(m->path), "bytes",
+                                 (json_int_t)m->bytes, "linked", m->linked, "there", m->there,
+                                 "default", strcmp(m->name, catalogue->standard->name) == 0,
+                                 "sha256", json_text(*m->record.sha256 ? m->record.sha256 : NULL),
+                                 "source", json_text(*m->record.source ? m->record.source : NULL)));
+    }
+    for (size_t i = 0; i < catalogue->count; i++) {
+        const struct catalogue_entry *e = &catalogue->entries[i];
+        json_array_append_new(
+            offered,
+            json_pack("{s:s, s:s, s:I, s:s, s:o, s:b, s:b, s:b}", "name", e->name, "about",
+                      e->about, "bytes", (json_int_t)e->bytes, "licence", e->licence, "sha256",
+                      json_text(e->sha256), "adapter", e->adapter != NULL, "installed",
+                      find_installed(list, e->name) != NULL, "default", e == catalogue->standard));
+    }
+    return json_pack("{s:o, s:o}", "installed", installed, "catalogue", offered);
+}
+
+static void list_text(const struct catalogue *catalogue, const struct installed_models *list) {
+    char size[PROGRESS_SIZE];
+    printf("On this machine:\n");
+    for (size_t i = 0; i < list->count; i++) {
+        const struct installed_model *m = &list->models[i];
+        printf("  %-30s %8s%s%s%s%s\n", m->name, m->there ? progress_bytes(m->bytes, size) : "gone",
+               m->linked ? "  " : "", m->linked ? m->path : "",
+               *m->record.sha256 && !m->record.pinned && !m->linked ? "  trusted on first use" : "",
+               strcmp(m->name, catalogue->standard->name) == 0 ? "  (default)" : "");
+    }
+    if (list->count == 0) {
+        printf("  none; allmem model get fetches the default model\n");
+    }
+    printf("\nTo fetch with allmem model get NAME:\n");
+    for (size_t i = 0; i < catalogue->count; i++) {
+        const struct catalogue_entry *e = &catalogue->entries[i];
+        if (!find_installed(list, e->name)) {
+            printf("  %-30s %8s  %s%s%s%s\n", e->name, progress_bytes(e->bytes, size), e->licence,
+                   e->adapter ? "  with adapter" : "",
+                   e->sha256 ? "" : "  no known hash: trusted on first use",
+                   e == catalogue->standard ? "  (default)" : "");
+        }
+    }
+}
+
+static int run_list(const struct options *options, int argc, char **argv, struct error *error) {
+    struct catalogue catalogue;
+    struct installed_models list;
+    if (!read_words(NULL, 0, "list", 0, 0, &argc, argv, error) ||
+        !catalogue_open(&catalogue, error)) {
+        return error->code;
+    }
+    int code = 0;
+    if (!installed_models_read(&list, error)) {
+        code = error->code;
+    } else if (options->json) {
+        code = json_print(list_json(&catalogue, &list), error);
+    } else {
+        list_text(&catalogue, &list);
+    }
+    installed_models_finish(&list);
+    catalogue_finish(&catalogue);
+    return code;
+}
+
+/* The name of a model that comes from a path or URL: the last part without ".gguf". */
+static bool name_of(const char *path, char name[PATHS_NAME_MAX + 1], struct error *error) {
+    const char *slash = strrchr(path, '/');
+    const char *last = slash ? slash + 1 : path;
+    size_t n = strcspn(last, "?#");
+    if (n > 5 && strncasecmp(last + n - 5, ".gguf", 5) == 0) {
+        n -= 5;
+    }
+    if (n > PATHS_NAME_MAX) {
+        return error_set(error, ERROR_USAGE, "no name of at most %d bytes in %s; give --name NAME",
+                         PATHS_NAME_MAX, path);
+    }
+    memcpy(name, last, n);
+    name[n] = '\0';
+    return paths_check_name("model", name, error) || error_prefix(error, "give --name NAME");
+}
+
+static int run_add(const struct options *options, int argc, char **argv, struct error *error) {
+    const char *name = NULL;
+    const struct option own[] = {{.name = "name", .kind = OPTION_TEXT, .value = &name}};
+    struct model_record record = {0};
+    char from_path[PATHS_NAME_MAX + 1];
+    if (!read_words(own, 1, "add PATH [--name NAME]", 1, 1, &argc, argv, error) ||
+        (!name && !name_of(argv[0], from_path, error)) ||
+        !hash_file(argv[0], options, record.sha256, &record.bytes, error)) {
+        return error->code;
+    }
+    name = name ? name : from_path;
+    char *full = realpath(argv[0], NULL);
+    snprintf(record.source, sizeof record.source, "%s", full ? full : argv[0]);
+    free(full);
+    if (!model_link(name, argv[0], error) || !model_record_save(name, &record, error)) {
+        return error->code;
+    }
+    printf("%s uses %s in place\n", name, record.source);
+    return 0;
+}
+
+static int run_rm(const struct options *options, int argc, char **argv, struct error *error) {
+    (void)options;
+    if (!read_words(NULL, 0, "rm NAME...", 1, 1000, &argc, argv, error)) {
+        return error->code;
+    }
+    for (int i = 0; i < argc; i++) {
+        if (!model_remove(argv[i], error)) {
+            return error->code;
+        }
+    }
+    return 0;
+}
+
+/* What the hash must be: the catalogue's, else the one of the record; "" when nobody knows. */
+static bool wanted_hash(const char *name, char hex[HASH_HEX], struct error *error) {
+    struct catalogue catalogue;
+    struct model_record record;
+    if (!catalogue_open(&catalogue, error)) {
+        return false;
+    }
+    const struct catalogue_entry *e = catalogue_find(&catalogue, name);
+    bool recorded = model_record_read(name, &record);
+    snprintf(hex, HASH_HEX, "%s",
+             recorded && *record.sha256 ? record.sha256
+             : e && e->sha256           ? e->sha256
+                                        : "");
+    catalogue_finish(&catalogue);
+    return true;
+}
+
+static bool verify_one(const struct options *options, const char *name, struct error *error) {
+    struct model_choice choice;
+    if (!model_choose(&choice, name, error)) {
+        return false;
+    }
+    char wanted[HASH_HEX], found[HASH_HEX];
+    uint64_t bytes;
+    bool ok = wanted_hash(choice.name, wanted, error) &&
+              hash_file(choice.path, options, found, &bytes, error);
+    if (ok && *wanted && strcmp(wanted, found) != 0) {
+        ok = error_set(error, ERROR_CHECKSUM, "%s: the SHA-256 is %s, expected %s", choice.path,
+                       found, wanted);
+    } else if (ok) {
+        printf("%s  %s%s\n", found, choice.name, *wanted ? "" : "  (nothing to compare with)");
+    }
+    model_choice_finish(&choice);
+    return ok;
+}
+
+static int run_verify(const struct options *options, int argc, char **argv, struct error *error) {
+    if (!read_words(NULL, 0, "verify [NAME...]", 0, 1000, &argc, argv, error)) {
+        return error->code;
+    }
+    int code = 0;
+    struct installed_models list = {0};
+    if (argc == 0 && !installed_models_read(&list, error)) {
+        return error->code;
+    }
+    int count = argc > 0 ? argc : (int)list.count;
+    for (int i = 0; i < count && code == 0; i++) {
+        code =
+            verify_one(options, argc > 0 ? argv[i] : list.models[i].name, error) ? 0 : error->code;
+    }
+    installed_models_finish(&list);
+    return code;
+}
+
+static const struct {
+    const char *name;
+    int (*run)(const struct options *options, int argc, char **argv, struct error *error);
+} actions[] = {
+    {"add", run_add},
+    {"list", run_list},
+    {"rm", run_rm},
+    {"verify", run_verify},
+};
+
+static int run_model(const struct options *options, int argc, char **argv, struct error *error) {
+    if (argc > 0) {
+        for (size_t i = 0; i < sizeof actions / sizeof *actions; i++) {
+            if (strcmp(argv[0], actions[i].name) == 0) {
+                return actions[i].run(options, argc - 1, argv + 1, error);
+            }
+        }
+        error_set(error, ERROR_USAGE, "found '%s', expected: allmem %s", argv[0],
+                  command_model.usage);
+    } else {
+        error_set(error, ERROR_USAGE, "expected: allmem %s", command_model.usage);
+    }
+    return ERROR_USAGE;
+}
+
+const struct command command_model = {
+    .name = "model",
+    .usage = "model get|add|list|show|verify|rm ...",
+    .summary = "fetch, list and check models",
+    .help = "  add PATH [--name NAME]   use a GGUF file where it is\n"
+            "  list                     models here and in the catalogue\n"
+            "  verify [NAME...]         compare with the SHA-256 that they had\n"
+            "  rm NAME...               remove from this machine (a file used in place stays)\n",
+    .run = run_model,
+};
