@@ -11,6 +11,7 @@
 #include "app/commands.h"
 #include "app/interrupt.h"
 #include "app/json.h"
+#include "app/model_describe.h"
 #include "app/models.h"
 #include "app/options.h"
 #include "app/paths.h"
@@ -164,9 +165,11 @@ static int run_add(const struct options *options, int argc, char **argv, struct 
     const char *name = NULL;
     const struct option own[] = {{.name = "name", .kind = OPTION_TEXT, .value = &name}};
     struct model_record record = {0};
+    struct model_description description;
     char from_path[PATHS_NAME_MAX + 1];
     if (!read_words(own, 1, "add PATH [--name NAME]", 1, 1, &argc, argv, error) ||
         (!name && !name_of(argv[0], from_path, error)) ||
+        !model_describe(&description, argv[0], error) ||
         !hash_file(argv[0], options, record.sha256, &record.bytes, error)) {
         return error->code;
     }
@@ -177,7 +180,12 @@ static int run_add(const struct options *options, int argc, char **argv, struct 
     if (!model_link(name, argv[0], error) || !model_record_save(name, &record, error)) {
         return error->code;
     }
-    printf("%s uses %s in place\n", name, record.source);
+    struct progress progress;
+    progress_init(&progress, options);
+    progress_message(&progress, "%s uses %s in place", name, record.source);
+    if (*description.refusal) {
+        progress_message(&progress, "note: it cannot run here: %s", description.refusal);
+    }
     return 0;
 }
 
@@ -248,14 +256,88 @@ static int run_verify(const struct options *options, int argc, char **argv, stru
     return code;
 }
 
+static json_t *show_json(const struct model_choice *choice, const struct model_description *d,
+                         const struct model_record *record) {
+    return json_pack(
+        "{s:o, s:o, s:o, s:o, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:b, s:o, s:o, s:o, s:o}",
+        "name", json_text(choice->name), "path", json_text(choice->path), "title",
+        json_text(d->name), "architecture", json_text(d->architecture), "type", d->type, "bytes",
+        (json_int_t)d->bytes, "parameters", (json_int_t)d->parameters, "context",
+        (json_int_t)d->context, "layers", (json_int_t)d->layers, "width", (json_int_t)d->width,
+        "vocabulary", (json_int_t)d->vocabulary, "licence", json_text(d->licence), "chat_template",
+        d->chat_template, "adapter", json_text(choice->adapter), "refusal",
+        json_text(*d->refusal ? d->refusal : NULL), "sha256",
+        json_text(*record->sha256 ? record->sha256 : NULL), "source",
+        json_text(*record->source ? record->source : NULL));
+}
+
+/* What is printed may come from the file: one line each, no control characters. */
+static void show_line(const char *label, const char *text) {
+    printf("%-13s ", label);
+    for (const char *c = *text ? text : "not said"; *c; c++) {
+        putchar((unsigned char)*c < 0x20 || *c == 0x7f ? '?' : *c);
+    }
+    putchar('\n');
+}
+
+static void show_text(const struct model_choice *choice, const struct model_description *d,
+                      const struct model_record *record) {
+    char line[256], size[PROGRESS_SIZE];
+    show_line("model", choice->name);
+    show_line("title", d->name);
+    show_line("file", choice->path);
+    snprintf(line, sizeof line, "%s, %.4g million parameters, mostly %s, %" PRIu64 " layers",
+             d->architecture, (double)d->parameters / 1e6, d->type, d->layers);
+    show_line("architecture", line);
+    snprintf(line, sizeof line, "%s (%" PRIu64 " bytes)", progress_bytes(d->bytes, size), d->bytes);
+    show_line("size", line);
+    snprintf(line, sizeof line, "%" PRIu64 " tokens", d->context);
+    show_line("context", d->context ? line : "");
+    show_line("licence", d->licence);
+    show_line("chat template", d->chat_template ? "yes" : "no");
+    show_line("adapter", choice->adapter ? choice->adapter
+                                         : "none: window, sinks, kept tokens and the store only "
+                                           "(allmem finetune makes one)");
+    show_line("runs here", *d->refusal ? d->refusal : "yes");
+    if (*record->sha256) {
+        snprintf(line, sizeof line, "%s%s", record->sha256,
+                 record->pinned ? "" : " (trusted on first use)");
+        show_line("SHA-256", line);
+        show_line("source", record->source);
+    }
+}
+
+static int run_show(const struct options *options, int argc, char **argv, struct error *error) {
+    if (!read_words(NULL, 0, "show [NAME|PATH]", 0, 1, &argc, argv, error)) {
+        return error->code;
+    }
+    struct model_choice choice;
+    struct model_description d;
+    struct model_record record;
+    if (!model_choose(&choice, argc > 0 ? argv[0] : options->model, error)) {
+        return error->code;
+    }
+    int code = 0;
+    if (!model_describe(&d, choice.path, error)) {
+        code = error->code;
+    } else {
+        model_record_read(choice.name, &record);
+        if (options->json) {
+            code = json_print(show_json(&choice, &d, &record), error);
+        } else {
+            show_text(&choice, &d, &record);
+        }
+    }
+    model_choice_finish(&choice);
+    return code;
+}
+
 static const struct {
     const char *name;
     int (*run)(const struct options *options, int argc, char **argv, struct error *error);
 } actions[] = {
-    {"add", run_add},
-    {"list", run_list},
-    {"rm", run_rm},
-    {"verify", run_verify},
+    {"add", run_add},   {"list", run_list},     {"rm", run_rm},
+    {"show", run_show}, {"verify", run_verify},
 };
 
 static int run_model(const struct options *options, int argc, char **argv, struct error *error) {
@@ -279,6 +361,7 @@ const struct command command_model = {
     .summary = "fetch, list and check models",
     .help = "  add PATH [--name NAME]   use a GGUF file where it is\n"
             "  list                     models here and in the catalogue\n"
+            "  show [NAME|PATH]         what a model is, and whether it runs here\n"
             "  verify [NAME...]         compare with the SHA-256 that they had\n"
             "  rm NAME...               remove from this machine (a file used in place stays)\n",
     .run = run_model,
