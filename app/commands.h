@@ -6,4 +6,10 @@
 
 #include "app/command.h"
 
+extern const struct command command_ask;
+extern const struct command command_bench;
+extern const struct command command_doctor;
+extern const struct command command_eval;
+extern const struct command command_generate;
 extern const struct command command_model;
+extern const struct command command_tokenize;

@@ -20,7 +20,8 @@
 #include "app/paths.h"
 
 static const struct command *const commands[] = {
-    &command_model,
+    &command_ask,  &command_model, &command_generate, &command_tokenize,
+    &command_eval, &command_bench, &command_doctor,
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };
 

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "engine/cpu/kernels.h"
+#include "engine/plan.h"
 #include "engine/session_private.h"
 
 static struct backend *choose_backend(const char *name, size_t threads, struct error *error) {
@@ -75,14 +76,20 @@ static void describe(struct engine *e, size_t threads) {
     memcpy(i->adapter_fingerprint, e->adapter.fingerprint, HASH_BYTES);
 }
 
+struct engine_machine engine_machine(void) {
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    return (struct engine_machine){.kernels = kernels_choose()->name,
+                                   .cores = cores > 0 ? (size_t)cores : 1,
+                                   .free_memory = plan_free_memory()};
+}
+
 struct engine *engine_open(const struct engine_options *o, struct error *error) {
     struct engine *e = calloc(1, sizeof *e);
     if (!e) {
         error_set(error, ERROR_NO_SPACE, "no memory for the engine");
         return NULL;
     }
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    size_t threads = o->threads ? o->threads : cores > 0 ? (size_t)cores : 1;
+    size_t threads = o->threads ? o->threads : engine_machine().cores;
     bool ok = open_model(e, o->model, error) &&
               (!o->adapter || adapter_open(&e->adapter, o->adapter, &e->model, error)) &&
               (e->backend = choose_backend(o->backend, threads, error)) &&

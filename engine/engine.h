@@ -46,6 +46,14 @@ const struct engine_info *engine_info(const struct engine *e);
 const struct tokenizer *engine_tokenizer(const struct engine *e);
 const struct chat *engine_chat(const struct engine *e);
 
+/* What the engine would use on this machine, without a model. */
+struct engine_machine {
+    const char *kernels; /* the CPU's fastest set */
+    size_t cores;
+    size_t free_memory; /* bytes; SIZE_MAX where the system does not say */
+};
+struct engine_machine engine_machine(void);
+
 /* Defaults of a session. */
 enum { SESSION_WINDOW = 2048, SESSION_KEEP = 512, SESSION_SINKS = 4, SESSION_CHUNK = 64 };
 

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Question -> answer with citations, on a fork of the session.
+ */
+#include "app/answer.h"
+
+#include <string.h>
+
+#include "app/generation.h"
+#include "app/progress.h"
+#include "app/prompt.h"
+
+void answer_finish(struct answer *a) {
+    bytes_finish(&a->text);
+    citations_finish(&a->citations);
+    *a = (struct answer){0};
+}
+
+size_t answer_token_cost(void *context, const char *text, size_t size) {
+    struct tokens list = {0};
+    size_t count = tokenizer_encode(context, text, size, &list, NULL) ? list.count : size;
+    tokens_finish(&list);
+    return count;
+}
+
+/* Half of the window: the other half holds the question, the answer and the end of what was read.
+ */
+size_t answer_passage_budget(uint32_t window) {
+    return window / 2 < 1200 ? window / 2 : 1200;
+}
+
+static bool read_prompt(struct answer *a, struct session *fork, struct engine *engine,
+                        const char *question, const struct retrieval *retrieval,
+                        const struct answer_options *o, struct error *error) {
+    struct tokens prompt = {0};
+    bool ok = prompt_build(engine_chat(engine), question, retrieval, session_position(fork) > 0,
+                           &prompt, error) &&
+              session_append(fork, prompt.ids, prompt.count, o->watch, error);
+    a->prefill_tokens = prompt.count;
+    tokens_finish(&prompt);
+    return ok;
+}
+
+static bool answer_on(struct answer *a, struct session *fork, struct engine *engine,
+                      const char *question, const struct retrieval *retrieval,
+                      const struct passage_index *index, struct words *words,
+                      const struct answer_options *o, double begin, struct error *error) {
+    struct generation g;
+    if (!read_prompt(a, fork, engine, question, retrieval, o, error) ||
+        !generate_text(fork, engine, engine_chat(engine), o, &g, error)) {
+        return false;
+    }
+    a->text = g.text;
+    a->stopped = g.stopped;
+    a->answer_tokens = g.tokens;
+    a->first_token_seconds = g.first_seconds - begin;
+    double elapsed = g.last_seconds - g.first_seconds;
+    a->tokens_per_second = elapsed > 0 ? (double)g.tokens / elapsed : 0;
+    return citations_make(&a->citations, retrieval, index, words, (const char *)a->text.data,
+                          error);
+}
+
+bool answer_question(struct answer *a, const struct session *session, struct engine *engine,
+                     const char *question, const struct retrieval *retrieval,
+                     const struct passage_index *index, struct words *words,
+                     const struct answer_options *options, struct error *error) {
+    double begin = progress_clock();
+    a->supported = retrieval->supported;
+    if (!a->supported) {
+        return true;
+    }
+    struct session *fork = session_fork(session, error);
+    bool ok = fork &&
+              answer_on(a, fork, engine, question, retrieval, index, words, options, begin, error);
+    session_destroy(fork);
+    return ok;
+}

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Tokens drawn one by one, as filtered text that comes in whole characters.
+ */
+#pragma once
+
+#include "app/answer.h"
+
+struct generation {
+    struct bytes text; /* owned */
+    size_t tokens;
+    double first_seconds; /* progress_clock() when the first token was chosen */
+    double last_seconds;
+    bool stopped; /* by `show` or by the user's interrupt */
+};
+
+/* Continues the session until the turn ends or `options->tokens` were drawn. `chat` NULL: plain
+ * continuation, which ends only at the end of text. */
+bool generate_text(struct session *session, struct engine *engine, const struct chat *chat,
+                   const struct answer_options *options, struct generation *out,
+                   struct error *error);

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Loading a model for a command, and watching it read.
+ */
+#include "app/loading.h"
+
+#include "app/interrupt.h"
+
+bool load_engine(struct loaded *loaded, const struct options *options, bool adapter,
+                 struct error *error) {
+    if (!model_choose(&loaded->choice, options->model, error)) {
+        return false;
+    }
+    struct engine_options o = {.model = loaded->choice.path,
+                               .adapter = adapter ? loaded->choice.adapter : NULL,
+                               .backend = options->backend,
+                               .threads = options->threads};
+    loaded->engine = engine_open(&o, error);
+    return loaded->engine != NULL;
+}
+
+void loaded_finish(struct loaded *loaded) {
+    engine_close(loaded->engine);
+    model_choice_finish(&loaded->choice);
+    *loaded = (struct loaded){0};
+}
+
+struct session_options session_options_of(const struct options *options, const struct engine *e) {
+    struct session_options o = session_defaults(e);
+    if (options->window) {
+        o.window = options->window;
+    }
+    if (options->keep >= 0) {
+        o.keep = (uint32_t)options->keep;
+    }
+    return o;
+}
+
+struct sampler_options sampler_options_of(const struct options *options) {
+    return (struct sampler_options){.temperature = options->temperature,
+                                    .top_k = 40,
+                                    .top_p = 0.95f,
+                                    .min_p = 0.05f,
+                                    .seed = options->seed};
+}
+
+static bool show_reading(void *context, size_t done, size_t total) {
+    (void)total;
+    struct reading_watch *w = context;
+    size_t read = w->before + done;
+    double elapsed = progress_clock() - w->begin;
+    double speed = elapsed > 0 ? (double)read / elapsed : 0;
+    unsigned left = speed > 0 ? (unsigned)((double)(w->total - read) / speed + 0.5) : 0;
+    progress_line(&w->progress, "%s: %zu %%, %.0f tokens/s, %u:%02u left", w->label,
+                  100 * read / w->total, speed, left / 60, left % 60);
+    return !interrupt_requested();
+}
+
+void reading_watch_init(struct reading_watch *w, const struct options *options, size_t total) {
+    *w = (struct reading_watch){
+        .watch = {show_reading, w}, .label = "reading", .begin = progress_clock(), .total = total};
+    progress_init(&w->progress, options);
+}
