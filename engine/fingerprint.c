@@ -93,7 +93,7 @@ static bool fingerprint_file(struct model *m) {
         hash_add(h, t->name.data, t->name.size);
         hash_add(h, &type, 1);
         for (size_t k = 0; k < SAMPLES; k++) {
-            hash_add(h, data + (t->size - sample) / (SAMPLES - 1) * k, sample);
+            hash_add(h, data + (t->size - sample) * k / (SAMPLES - 1), sample);
         }
     }
     hash_finish(h, m->file_fingerprint);

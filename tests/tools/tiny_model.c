@@ -11,8 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/gguf_write.h"
-
 /* Where a block has its 16-bit scale and minimum, and what the values of random blocks are like for
  * a scale of 1: their deviation, and the minimum that makes their mean about zero. */
 static const struct block_shape {
@@ -302,5 +300,43 @@ bool tiny_model_build(const struct tiny_model *t, struct bytes *out, struct erro
                                    quant_name(t->type))
                        : gguf_writer_build(&m.w, out, error);
     gguf_writer_finish(&m.w);
+    return ok;
+}
+
+bool tiny_model_load(const struct tiny_model *t, struct tiny_loaded *l, struct error *error) {
+    *l = (struct tiny_loaded){0};
+    bool ok = tiny_model_build(t, &l->file, error) &&
+              gguf_parse(&l->g, l->file.data, l->file.size, error) &&
+              model_bind(&l->m, &l->g, error);
+    if (!ok) {
+        tiny_model_unload(l);
+    }
+    return ok;
+}
+
+void tiny_model_unload(struct tiny_loaded *l) {
+    model_finish(&l->m);
+    gguf_finish(&l->g);
+    bytes_finish(&l->file);
+}
+
+bool tiny_model_rewrite(const struct gguf *g, const char *drop, bool backwards,
+                        struct gguf_writer *w, struct bytes *out) {
+    for (size_t i = 0; i < g->pair_count; i++) {
+        const struct gguf_pair *pair = &g->pairs[i];
+        if (!drop || !gguf_text_is(pair->key, drop)) {
+            const uint8_t *start = (const uint8_t *)pair->key.data - 8; /* its length */
+            bytes_put(&w->pairs, start, (size_t)(pair->data + pair->size - start));
+            w->pair_count++;
+        }
+    }
+    for (size_t i = 0; i < g->tensor_count; i++) {
+        const struct gguf_tensor *x = &g->tensors[backwards ? g->tensor_count - 1 - i : i];
+        char name[64] = {0};
+        memcpy(name, x->name.data, x->name.size);
+        gguf_put_tensor(w, name, x->type, x->dims, x->ne, x->data);
+    }
+    bool ok = gguf_writer_build(w, out, NULL);
+    gguf_writer_finish(w);
     return ok;
 }

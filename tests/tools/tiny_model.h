@@ -9,6 +9,7 @@
 #pragma once
 
 #include "engine/base/bytes.h"
+#include "engine/gguf_write.h"
 #include "engine/model.h"
 
 struct tiny_model {
@@ -38,3 +39,17 @@ enum {
 struct tiny_model tiny_model_of(const char *architecture);
 /* Appends the file to `out`. False with an error when a size does not fit the type's block. */
 bool tiny_model_build(const struct tiny_model *t, struct bytes *out, struct error *error);
+
+/* A model that is built, parsed and bound; all parts are owned. */
+struct tiny_loaded {
+    struct bytes file;
+    struct gguf g;
+    struct model m;
+};
+bool tiny_model_load(const struct tiny_model *t, struct tiny_loaded *l, struct error *error);
+void tiny_model_unload(struct tiny_loaded *l); /* accepts a zeroed struct */
+
+/* Adds the pairs of `g` but the one named `drop` (unless NULL), and its tensors, in the opposite
+ * order if `backwards`, to what is in `w` already; appends the file to `out` and finishes `w`. */
+bool tiny_model_rewrite(const struct gguf *g, const char *drop, bool backwards,
+                        struct gguf_writer *w, struct bytes *out);
