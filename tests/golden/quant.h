@@ -2,6 +2,7 @@
  *
  * Made by quant.py.
  */
+/* clang-format off */
 static const struct golden {
     enum quant_type type;
     uint8_t block[256];

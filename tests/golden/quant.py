@@ -21,7 +21,7 @@ def lines(words, width):
 
 
 random = numpy.random.default_rng(2024)
-print("/* SPDX-License-Identifier: Apache-2.0\n *\n * Made by quant.py.\n */")
+print("/* SPDX-License-Identifier: Apache-2.0\n *\n * Made by quant.py.\n */\n/* clang-format off */")
 print("static const struct golden {\n    enum quant_type type;\n    uint8_t block[256];")
 print("    uint32_t values[256]; /* bits of F32 */\n} goldens[] = {")
 for name, offsets in SCALES.items():

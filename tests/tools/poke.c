@@ -24,8 +24,11 @@ void poke_all(struct bytes *file, const struct poke *pokes, int count) {
         uint8_t *at = (p->name ? after_name(file, p->name) : file->data) + p->place;
         size_t size = p->text ? strlen(p->text) : (size_t)p->width;
         assert(at >= file->data && at + size <= file->data + file->size);
-        for (size_t k = 0; k < size; k++) {
-            at[k] = p->text ? (uint8_t)p->text[k] : (uint8_t)(p->value >> (8 * k));
+        if (p->text) {
+            memcpy(at, p->text, size);
+        }
+        for (size_t k = 0; !p->text && k < size; k++) {
+            at[k] = (uint8_t)(p->value >> (8 * k));
         }
     }
 }

@@ -195,7 +195,7 @@ static void put_value(struct gguf_writer *w, const char *key, enum gguf_type typ
     bytes_put(&w->pairs, key, strlen(key));
     bytes_put_u32(&w->pairs, type);
     for (int i = 0; i < size; i++) {
-        bytes_put_u8(&w->pairs, i < 8 ? (uint8_t)(bits >> (8 * i)) : 0);
+        bytes_put_u8(&w->pairs, (uint8_t)(i < 8 ? bits >> (8 * i) : 0));
     }
     w->pair_count++;
 }
