@@ -5,6 +5,7 @@
  */
 #include "engine/tokenizer.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -49,21 +50,35 @@ static int shown(size_t size) {
     return size < 60 ? (int)size : 60;
 }
 
+/* Reads the text at `key` and compares it with nothing yet; `expected` is for the message. */
+static bool read_name(const struct gguf *g, const char *key, const char *expected,
+                      struct gguf_text *name, struct error *error) {
+    return gguf_find(g, key)
+               ? gguf_text(g, key, name, error)
+               : error_set(error, ERROR_INCOMPATIBLE, "%s: missing, expected %s", key, expected);
+}
+
+static bool refuse_name(const char *key, const char *expected, struct gguf_text found,
+                        struct error *error) {
+    return error_set(error, ERROR_INCOMPATIBLE, "%s: \"%.*s\", expected %s", key, shown(found.size),
+                     found.data, expected);
+}
+
 static bool read_names(struct tokenizer *t, const struct gguf *g, struct error *error) {
+    static const char model_key[] = "tokenizer.ggml.model", pre_key[] = "tokenizer.ggml.pre";
+    static const char model_expected[] = "gpt2, byte-level BPE";
+    char pre_expected[100];
+    snprintf(pre_expected, sizeof pre_expected, "one of %s", pretokenizer_names());
     struct gguf_text model, pre;
-    if (!gguf_text(g, "tokenizer.ggml.model", &model, error) ||
-        !gguf_text(g, "tokenizer.ggml.pre", &pre, error)) {
+    if (!read_name(g, model_key, model_expected, &model, error) ||
+        !read_name(g, pre_key, pre_expected, &pre, error)) {
         return false;
     }
     if (!gguf_text_is(model, "gpt2")) {
-        return error_set(error, ERROR_INCOMPATIBLE,
-                         "tokenizer.ggml.model: \"%.*s\", expected \"gpt2\" (byte-level BPE)",
-                         shown(model.size), model.data);
+        return refuse_name(model_key, model_expected, model, error);
     }
     t->pre = pretokenizer_find(pre.data, pre.size);
-    return t->pre ||
-           error_set(error, ERROR_INCOMPATIBLE, "tokenizer.ggml.pre: \"%.*s\", expected one of %s",
-                     shown(pre.size), pre.data, pretokenizer_names());
+    return t->pre || refuse_name(pre_key, pre_expected, pre, error);
 }
 
 /* A token named by the file; TOKEN_NONE when it names none. */
