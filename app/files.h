@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Small file operations that must leave either the old state or the new one.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "engine/base/error.h"
+
+/* Renames, or copies and removes where the two are on different file systems; the data and the
+ * folder are on disk when it returns. With `replace` false an existing `to` is ERROR_FAILURE. */
+bool file_move(const char *from, const char *to, bool replace, struct error *error);
+
+/* ERROR_NO_SPACE with both numbers unless the file system of `path`'s folder has `bytes` free. */
+bool file_check_space(const char *path, uint64_t bytes, struct error *error);
+
+/* ERROR_NO_SPACE for ENOSPC, EDQUOT and EFBIG, else ERROR_FAILURE; "cannot write PATH: cause". */
+bool file_write_error(const char *path, int cause, struct error *error);
