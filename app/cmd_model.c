@@ -12,10 +12,12 @@
 #include "app/interrupt.h"
 #include "app/json.h"
 #include "app/model_describe.h"
+#include "app/model_get.h"
 #include "app/models.h"
 #include "app/options.h"
 #include "app/paths.h"
 #include "app/progress.h"
+#include "app/safe_text.h"
 #include "engine/base/hash.h"
 #include "engine/base/map.h"
 
@@ -144,23 +146,6 @@ static int run_list(const struct options *options, int argc, char **argv, struct
     return code;
 }
 
-/* The name of a model that comes from a path or URL: the last part without ".gguf". */
-static bool name_of(const char *path, char name[PATHS_NAME_MAX + 1], struct error *error) {
-    const char *slash = strrchr(path, '/');
-    const char *last = slash ? slash + 1 : path;
-    size_t n = strcspn(last, "?#");
-    if (n > 5 && strncasecmp(last + n - 5, ".gguf", 5) == 0) {
-        n -= 5;
-    }
-    if (n > PATHS_NAME_MAX) {
-        return error_set(error, ERROR_USAGE, "no name of at most %d bytes in %s; give --name NAME",
-                         PATHS_NAME_MAX, path);
-    }
-    memcpy(name, last, n);
-    name[n] = '\0';
-    return paths_check_name("model", name, error) || error_prefix(error, "give --name NAME");
-}
-
 static int run_add(const struct options *options, int argc, char **argv, struct error *error) {
     const char *name = NULL;
     const struct option own[] = {{.name = "name", .kind = OPTION_TEXT, .value = &name}};
@@ -168,7 +153,7 @@ static int run_add(const struct options *options, int argc, char **argv, struct 
     struct model_description description;
     char from_path[PATHS_NAME_MAX + 1];
     if (!read_words(own, 1, "add PATH [--name NAME]", 1, 1, &argc, argv, error) ||
-        (!name && !name_of(argv[0], from_path, error)) ||
+        (!name && !model_name_of(argv[0], from_path, error)) ||
         !model_describe(&description, argv[0], error) ||
         !hash_file(argv[0], options, record.sha256, &record.bytes, error)) {
         return error->code;
@@ -271,13 +256,11 @@ static json_t *show_json(const struct model_choice *choice, const struct model_d
         json_text(*record->source ? record->source : NULL));
 }
 
-/* What is printed may come from the file: one line each, no control characters. */
+/* What is printed may come from the file. */
 static void show_line(const char *label, const char *text) {
-    printf("%-13s ", label);
-    for (const char *c = *text ? text : "not said"; *c; c++) {
-        putchar((unsigned char)*c < 0x20 || *c == 0x7f ? '?' : *c);
-    }
-    putchar('\n');
+    char *safe = safe_text_of(text, strlen(text), SAFE_NAME);
+    printf("%-13s %s\n", label, !safe ? "out of memory" : *safe ? safe : "not said");
+    free(safe);
 }
 
 static void show_text(const struct model_choice *choice, const struct model_description *d,
@@ -305,6 +288,94 @@ static void show_text(const struct model_choice *choice, const struct model_desc
         show_line("SHA-256", line);
         show_line("source", record->source);
     }
+}
+
+/* ---- get ---- */
+
+struct getting {
+    struct progress progress;
+    const char *what;
+    double started;
+    uint64_t started_at; /* bytes that an earlier run left */
+    bool measuring;
+};
+
+static void on_progress(void *context, uint64_t done, uint64_t total) {
+    struct getting *g = context;
+    char have[PROGRESS_SIZE], all[PROGRESS_SIZE], speed[PROGRESS_SIZE];
+    double now = progress_clock(), seconds = now - g->started;
+    if (done == 0) {
+        progress_line(&g->progress, "fetching %s ... %.0f s", g->what, seconds);
+        return;
+    }
+    if (!g->measuring) {
+        g->measuring = true;
+        g->started = now;
+        g->started_at = done;
+        return;
+    }
+    double rate = seconds > 0 ? (double)(done - g->started_at) / seconds : 0;
+    progress_bytes(done, have);
+    progress_bytes((unsigned long long)rate, speed);
+    if (total > 0 && rate > 0) {
+        progress_line(&g->progress, "fetching %s: %.0f %%, %s of %s, %s/s, %.0f s left", g->what,
+                      100.0 * (double)done / (double)total, have, progress_bytes(total, all), speed,
+                      (double)(total - done) / rate);
+    } else {
+        progress_line(&g->progress, "fetching %s: %s, %s/s", g->what, have, speed);
+    }
+}
+
+static void on_message(void *context, const char *text) {
+    struct getting *g = context;
+    progress_message(&g->progress, "%s", text);
+}
+
+static bool on_stop(void *context) {
+    (void)context;
+    return interrupt_requested();
+}
+
+static void say_what_came(const struct model_got *got, struct getting *g) {
+    const struct model_description *d = &got->description;
+    char size[PROGRESS_SIZE];
+    progress_message(&g->progress, "%s %s: %s, %.4g million parameters, %s, %s, licence %s",
+                     got->name, got->already ? "is there already" : "is here", d->architecture,
+                     (double)d->parameters / 1e6, d->type, progress_bytes(d->bytes, size),
+                     *d->licence ? d->licence : "not said");
+    if (!got->already && got->trusted) {
+        progress_message(&g->progress,
+                         "nobody had told its SHA-256 before; trusted from now on: %s",
+                         got->sha256);
+    }
+    if (*d->refusal) {
+        progress_message(&g->progress, "note: it cannot run here: %s", d->refusal);
+    }
+}
+
+static int run_get(const struct options *options, int argc, char **argv, struct error *error) {
+    struct getting g = {.started = progress_clock(), .what = "the default model"};
+    struct model_get get = {.offline = options->offline,
+                            .watch = {&g, on_progress, on_message, on_stop}};
+    const struct option own[] = {
+        {.name = "sha256", .kind = OPTION_TEXT, .value = &get.sha256},
+        {.name = "name", .kind = OPTION_TEXT, .value = &get.name},
+    };
+    if (!read_words(own, 2, "get [URL|NAME] [--sha256 HEX] [--name NAME]", 0, 1, &argc, argv,
+                    error)) {
+        return error->code;
+    }
+    get.what = argc > 0 ? argv[0] : NULL;
+    g.what = argc > 0 ? argv[0] : g.what;
+    progress_init(&g.progress, options);
+    struct model_got got;
+    bool ok = model_get(&get, &got, error);
+    progress_end(&g.progress);
+    if (!ok) {
+        return error->code;
+    }
+    say_what_came(&got, &g);
+    return 0;
 }
 
 static int run_show(const struct options *options, int argc, char **argv, struct error *error) {
@@ -336,8 +407,8 @@ static const struct {
     const char *name;
     int (*run)(const struct options *options, int argc, char **argv, struct error *error);
 } actions[] = {
-    {"add", run_add},   {"list", run_list},     {"rm", run_rm},
-    {"show", run_show}, {"verify", run_verify},
+    {"add", run_add}, {"get", run_get},   {"list", run_list},
+    {"rm", run_rm},   {"show", run_show}, {"verify", run_verify},
 };
 
 static int run_model(const struct options *options, int argc, char **argv, struct error *error) {
@@ -359,7 +430,9 @@ const struct command command_model = {
     .name = "model",
     .usage = "model get|add|list|show|verify|rm ...",
     .summary = "fetch, list and check models",
-    .help = "  add PATH [--name NAME]   use a GGUF file where it is\n"
+    .help = "  get [URL|NAME] [--sha256 HEX] [--name NAME]\n"
+            "                           fetch a model; without a name, the default one\n"
+            "  add PATH [--name NAME]   use a GGUF file where it is\n"
             "  list                     models here and in the catalogue\n"
             "  show [NAME|PATH]         what a model is, and whether it runs here\n"
             "  verify [NAME...]         compare with the SHA-256 that they had\n"

@@ -32,7 +32,7 @@ const struct download_patience download_patience = {
 };
 
 static bool stopped(const struct download *d) {
-    return d->stop && d->stop(d->context);
+    return d->watch.stop && d->watch.stop(d->watch.context);
 }
 
 static bool sleep_ms(const struct download *d, unsigned ms, struct error *error) {
@@ -118,11 +118,11 @@ static bool wait_for_retry(const struct http_exchange *x, unsigned try, struct e
         }
         delay = x->retry_after * 1000;
     }
-    if (d->message) {
+    if (d->watch.message) {
         char text[1200];
         snprintf(text, sizeof text, "%s; again in %.3g s (%u of %u)", error->text, delay / 1000.0,
                  try, p->retries);
-        d->message(d->context, text);
+        d->watch.message(d->watch.context, text);
     }
     return sleep_ms(d, delay, error);
 }
@@ -175,16 +175,16 @@ static char *bad_path(const char *part) {
     return asprintf(&path, "%.*s.bad", (int)n, part) < 0 ? NULL : path;
 }
 
-static bool wrong_hash(const struct download *d, struct download_part *part, const char *found,
-                       struct error *error) {
-    char *bad = bad_path(d->part);
-    if (!bad || !file_move(d->part, bad, true, error)) {
-        free(bad);
-        return false;
+bool download_reject(const char *part, const char *found, const char *expected,
+                     struct error *error) {
+    char *bad = bad_path(part);
+    if (!bad) {
+        return error_set(error, ERROR_NO_SPACE, "out of memory");
     }
-    part_forget(part);
-    error_set(error, ERROR_CHECKSUM, "the SHA-256 is %s, expected %s; the file is kept as %s",
-              found, d->sha256, bad);
+    if (file_move(part, bad, true, error)) {
+        error_set(error, ERROR_CHECKSUM, "the SHA-256 is %s, expected %s; the file is kept as %s",
+                  found, expected, bad);
+    }
     free(bad);
     return false;
 }
@@ -197,7 +197,8 @@ static bool accept_file(const struct download *d, struct download_part *part,
         return false;
     }
     if (d->sha256 && strcmp(result->sha256, d->sha256) != 0) {
-        return wrong_hash(d, part, result->sha256, error);
+        part_forget(part);
+        return download_reject(d->part, result->sha256, d->sha256, error);
     }
     if (d->bytes && part->size != d->bytes) {
         part_forget(part); /* so that the next run begins anew */
@@ -215,7 +216,7 @@ static bool accept_file(const struct download *d, struct download_part *part,
 static bool run(const struct download *d, struct http_exchange *x, const struct url *typed,
                 struct download_result *result, struct error *error) {
     struct download_part *part = x->part;
-    if (!part_open(part, d->part, d->url, d->sha256, d->stop, d->context, error)) {
+    if (!part_open(part, d->part, d->url, d->sha256, &d->watch, error)) {
         return false;
     }
     bool complete = part->size > 0 && part->size == part->total;

@@ -23,6 +23,15 @@ struct download_patience {
 };
 extern const struct download_patience download_patience;
 
+/* How a caller looks on. Any of these may be NULL. */
+struct download_watch {
+    void *context;
+    void (*progress)(void *context, uint64_t done, uint64_t total); /* `done` never falls; `total`
+                                                                       is 0 while unknown */
+    void (*message)(void *context, const char *text);               /* a retry, a new beginning */
+    bool (*stop)(void *context);                                    /* polled ten times a second */
+};
+
 struct download {
     const char *url;    /* as the user typed it: https, or http when that was typed */
     const char *part;   /* ".../NAME.part"; a file with a wrong hash is kept as ".../NAME.bad" */
@@ -31,11 +40,7 @@ struct download {
     uint64_t bytes;     /* exact size, or 0 when unknown */
     bool replace;       /* an existing `path` may be overwritten */
     const struct download_patience *patience;
-    void *context;
-    /* Any of these may be NULL. `done` never falls; `total` is 0 while unknown. */
-    void (*progress)(void *context, uint64_t done, uint64_t total);
-    void (*message)(void *context, const char *text);
-    bool (*stop)(void *context);
+    struct download_watch watch;
 };
 
 struct download_result {
@@ -48,3 +53,7 @@ struct download_result {
  * but a wrong hash leave the part for the next run. `result` is filled on failure too, as far as
  * it is known. */
 bool download_run(const struct download *d, struct download_result *result, struct error *error);
+
+/* Keeps a file whose hash is wrong as ".../NAME.bad", tells both hashes, and returns false. */
+bool download_reject(const char *part, const char *found, const char *expected,
+                     struct error *error);

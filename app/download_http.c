@@ -129,8 +129,8 @@ static void end_with(struct answer *a, enum http_outcome outcome) {
 }
 
 static void say(const struct http_exchange *x, const char *text) {
-    if (x->download->message) {
-        x->download->message(x->download->context, text);
+    if (x->download->watch.message) {
+        x->download->watch.message(x->download->watch.context, text);
     }
 }
 
@@ -213,9 +213,9 @@ static void show_progress(struct http_exchange *x) {
     if (x->part->size > x->shown) {
         x->shown = x->part->size;
     }
-    if (x->download->progress) {
+    if (x->download->watch.progress) {
         uint64_t total = x->part->total == PART_UNKNOWN ? 0 : x->part->total;
-        x->download->progress(x->download->context, x->shown, total);
+        x->download->watch.progress(x->download->watch.context, x->shown, total);
     }
 }
 
@@ -370,7 +370,7 @@ static CURLcode transfer(struct answer *a, CURLM *multi) {
         if (curl_multi_perform(multi, &running) != CURLM_OK) {
             return CURLE_OUT_OF_MEMORY;
         }
-        if (running && d->stop && d->stop(d->context)) {
+        if (running && d->watch.stop && d->watch.stop(d->watch.context)) {
             interrupt_error(a->error);
             end_with(a, HTTP_FAILED);
             return CURLE_ABORTED_BY_CALLBACK;

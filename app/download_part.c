@@ -56,8 +56,8 @@ static bool save_state(struct download_part *part, struct error *error) {
                      part->state_path, error);
 }
 
-static bool hash_existing(struct download_part *part, uint64_t size, bool (*stop)(void *context),
-                          void *context, struct error *error) {
+static bool hash_existing(struct download_part *part, uint64_t size,
+                          const struct download_watch *watch, struct error *error) {
     enum { CHUNK = 1 << 20 };
     char *buffer = malloc(CHUNK);
     bool ok = buffer || error_set(error, ERROR_NO_SPACE, "out of memory");
@@ -70,7 +70,7 @@ static bool hash_existing(struct download_part *part, uint64_t size, bool (*stop
             ok = error_set(error, ERROR_FAILURE, "cannot read %s: %s", part->path,
                            n ? strerror(errno) : "it became shorter");
         }
-        if (ok && stop && stop(context)) {
+        if (ok && watch->stop && watch->stop(watch->context)) {
             ok = interrupt_error(error);
         }
     }
@@ -79,7 +79,7 @@ static bool hash_existing(struct download_part *part, uint64_t size, bool (*stop
 }
 
 bool part_open(struct download_part *part, const char *path, const char *url, const char *sha256,
-               bool (*stop)(void *context), void *context, struct error *error) {
+               const struct download_watch *watch, struct error *error) {
     *part = (struct download_part){.url = url, .sha256 = sha256, .fd = -1, .total = PART_UNKNOWN};
     part->path = strdup(path);
     part->hash = hash_start();
@@ -103,7 +103,7 @@ bool part_open(struct download_part *part, const char *path, const char *url, co
     bool fits = load_state(part);
     uint64_t size = (uint64_t)st.st_size;
     if (fits && size <= part->total) {
-        return hash_existing(part, size, stop, context, error);
+        return hash_existing(part, size, watch, error);
     }
     part->total = PART_UNKNOWN;
     part->etag[0] = part->modified[0] = '\0';

@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "app/download.h"
 #include "engine/base/error.h"
 #include "engine/base/hash.h"
 
@@ -27,9 +28,9 @@ struct download_part {
 };
 
 /* Opens or makes the part. What is there is kept only when its state belongs to this URL and hash
- * and it can be resumed. `stop` is polled while it is hashed. */
+ * and it can be resumed. `watch` is asked to stop while it is hashed. */
 bool part_open(struct download_part *part, const char *path, const char *url, const char *sha256,
-               bool (*stop)(void *context), void *context, struct error *error);
+               const struct download_watch *watch, struct error *error);
 /* Closes and leaves everything on disk; a part without a byte is removed. */
 void part_close(struct download_part *part);
 

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -128,4 +129,16 @@ bool file_move(const char *from, const char *to, bool replace, struct error *err
         return error_set(error, ERROR_FAILURE, "%s exists already", to);
     }
     return cause ? file_write_error(to, cause, error) : sync_folder(to, error);
+}
+
+static int remove_item(const char *path, const struct stat *st, int kind, struct FTW *walk) {
+    (void)st;
+    (void)kind;
+    (void)walk;
+    remove(path);
+    return 0;
+}
+
+void file_remove_folder(const char *path) {
+    nftw(path, remove_item, 16, FTW_DEPTH | FTW_PHYS);
 }

@@ -18,3 +18,6 @@ bool file_check_space(const char *path, uint64_t bytes, struct error *error);
 
 /* ERROR_NO_SPACE for ENOSPC, EDQUOT and EFBIG, else ERROR_FAILURE; "cannot write PATH: cause". */
 bool file_write_error(const char *path, int cause, struct error *error);
+
+/* Removes a folder and all in it; links are removed, not followed. */
+void file_remove_folder(const char *path);

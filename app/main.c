@@ -18,6 +18,7 @@
 #include "app/config.h"
 #include "app/interrupt.h"
 #include "app/paths.h"
+#include "app/safe_text.h"
 
 static const struct command *const commands[] = {
     &command_ask,  &command_model, &command_generate, &command_tokenize,
@@ -149,14 +150,9 @@ static void choose_locale(void) {
 
 /* One line, whatever the names in it hold. */
 static void print_error(const char *text) {
-    char line[sizeof((struct error *)NULL)->text + 16];
-    snprintf(line, sizeof line, "allmem: %s", text);
-    for (char *c = line; *c; c++) {
-        if ((unsigned char)*c < 0x20 || *c == 0x7f) {
-            *c = '?';
-        }
-    }
-    fprintf(stderr, "%s\n", line);
+    char *safe = safe_text_of(text, strlen(text), SAFE_NAME);
+    fprintf(stderr, "allmem: %s\n", safe ? safe : "out of memory");
+    free(safe);
 }
 
 /* Output that did not arrive is a failure; a reader that has seen enough is none to talk about. */

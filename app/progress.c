@@ -6,10 +6,13 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "app/safe_text.h"
 
 #define EVERY_ON_TERMINAL 0.1
 #define EVERY_ELSEWHERE 5.0
@@ -24,15 +27,8 @@ double progress_clock(void) {
 void progress_init(struct progress *p, const struct options *options) {
     *p = (struct progress){
         .on = options->progress, .messages = !options->quiet, .terminal = isatty(STDERR_FILENO)};
-}
-
-/* Names come from outside: no control character reaches the terminal. */
-static void disarm(char *text) {
-    for (char *c = text; *c; c++) {
-        if ((unsigned char)*c < 0x20 || *c == 0x7f) {
-            *c = '?';
-        }
-    }
+    /* Where lines add up, what is soon over needs none. */
+    p->next = p->terminal ? 0 : progress_clock() + EVERY_ELSEWHERE;
 }
 
 static size_t columns(void) {
@@ -52,8 +48,13 @@ static void cut(char *line) {
     }
 }
 
-static void draw(struct progress *p, char *line) {
-    if (p->terminal) {
+/* Names in a line come from outside, so it passes the filter. */
+static void draw(struct progress *p, const char *raw, bool stays) {
+    char *line = safe_text_of(raw, strlen(raw), SAFE_NAME);
+    if (!line) {
+        return;
+    }
+    if (p->terminal && !stays) {
         cut(line);
         size_t n = strlen(line);
         fprintf(stderr, "\r%s%*s", line, (int)(p->shown > n ? p->shown - n : 0), "");
@@ -62,6 +63,7 @@ static void draw(struct progress *p, char *line) {
         fprintf(stderr, "%s\n", line);
     }
     fflush(stderr);
+    free(line);
 }
 
 void progress_line(struct progress *p, const char *format, ...) {
@@ -75,8 +77,7 @@ void progress_line(struct progress *p, const char *format, ...) {
     va_start(args, format);
     vsnprintf(line, sizeof line, format, args);
     va_end(args);
-    disarm(line);
-    draw(p, line);
+    draw(p, line, false);
 }
 
 void progress_end(struct progress *p) {
@@ -96,8 +97,7 @@ void progress_message(struct progress *p, const char *format, ...) {
     va_start(args, format);
     vsnprintf(line, sizeof line, format, args);
     va_end(args);
-    disarm(line);
-    fprintf(stderr, "%s\n", line);
+    draw(p, line, true);
 }
 
 const char *progress_bytes(unsigned long long bytes, char text[PROGRESS_SIZE]) {

@@ -213,10 +213,7 @@ static bool run_get(struct get *g) {
         .sha256 = g->sha256,
         .bytes = g->bytes,
         .patience = &quick,
-        .context = g,
-        .progress = on_progress,
-        .message = on_message,
-        .stop = on_stop,
+        .watch = {g, on_progress, on_message, on_stop},
     };
     return download_run(&d, &g->result, &g->error);
 }
