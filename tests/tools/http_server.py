@@ -86,6 +86,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def serve_good(self):
         self.send_file()
 
+    def serve_disk(self):
+        """A file of the folder that the server was started in."""
+        with open(self.path.split("/")[2], "rb") as file:
+            self.send_file(data=file.read(), etag='"disk"')
+
     def serve_slow(self):
         self.send_file(slow=True)
 
