@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Inside storage/ only: the SQLite connection under a store, its settings, its transactions and
+ * the one place where SQLite's result codes become sentences for a person.
+ */
+#pragma once
+
+#include <sqlite3.h>
+
+#include "storage/lock.h"
+#include "storage/store.h"
+
+enum { DB_BUSY_MS = 5000 };
+
+struct store {
+    sqlite3 *db;
+    char *path;
+    struct lock lock; /* held when `writing` */
+    bool writing;
+    bool wal;
+    bool marked;    /* the file says "a writer has it": committed by this connection */
+    unsigned depth; /* of nested transactions */
+};
+
+/* Opens the existing file store->path; `flags` as for sqlite3_open_v2. */
+bool db_open(struct store *store, int flags, struct error *error);
+void db_close(struct store *store);
+
+/* Puts into words the error that the connection just returned; returns false. */
+bool db_error(struct store *store, int code, struct error *error);
+
+/* Constant SQL that binds nothing and returns nothing. */
+bool db_run(struct store *store, const char *sql, struct error *error);
+/* First column of the first row of constant SQL; 0 when there is none. */
+bool db_integer(struct store *store, const char *sql, int64_t *value, struct error *error);
+
+/* A consistent view over several reads; inside a transaction it does nothing. */
+bool db_read_begin(struct store *store, struct error *error);
+void db_read_end(struct store *store);
+
+/* Write-ahead log while a writer is there, one plain file at rest. */
+bool db_enter_wal(struct store *store, struct error *error);
+void db_leave_wal(struct store *store);
+
+/* Reads the whole file for damage in its structure: quick_check or integrity_check. */
+bool db_check(struct store *store, const char *pragma, struct error *error);
