@@ -156,23 +156,28 @@ static bool remove_unused_payloads(struct store *store, struct error *error) {
                   error);
 }
 
-/* Of the marked snapshots in rows [0, count), the one to drop; count when there is none. They are
- * in the order of position: time runs forward only. */
-static size_t least_needed(const struct store_snapshot *rows, size_t count) {
-    size_t least = count, last = count;
-    int64_t smallest = INT64_MAX, before_last = 0;
-    for (size_t i = 0; i < count; i++) {
+/* Of the first `old` snapshots the marked one to drop, or `old` when none has a mark. Position
+ * rises with the generation: time runs forward only. */
+static size_t least_needed(const struct store_snapshots *list, size_t old) {
+    const struct store_snapshot *rows = list->rows;
+    size_t least = old, before = list->count, last = list->count;
+    int64_t smallest = INT64_MAX;
+    for (size_t i = 0; i < list->count; i++) {
         if (!rows[i].mark.data) {
             continue;
         }
-        if (last < count && rows[i].position - before_last < smallest) {
-            smallest = rows[i].position - before_last;
-            least = last;
+        if (last < old) {
+            int64_t gap = rows[i].position - (before < old ? rows[before].position : 0);
+            if (gap < smallest) {
+                smallest = gap;
+                least = last;
+            }
         }
-        before_last = last < count ? rows[last].position : 0;
+        before = last;
         last = i;
     }
-    return least < count ? least : last;
+    /* The last of all is needed most, and dropped only when it is alone. */
+    return least == old && last < old ? last : least;
 }
 
 static bool thin_out(struct store *store, const struct store_budget *budget, struct error *error) {
@@ -196,7 +201,7 @@ static bool thin_out(struct store *store, const struct store_budget *budget, str
         }
     }
     while (ok && (marks > budget->marks || bytes > budget->bytes)) {
-        size_t drop = least_needed(list.rows, old);
+        size_t drop = least_needed(&list, old);
         if (drop == old) {
             break; /* only the newest generations have marks */
         }
