@@ -17,6 +17,10 @@
 /* Kept small after a large memory went through it; the log is folded in at every 1000 pages. */
 #define LOG_SIZE_LIMIT "67108864"
 
+static bool is_lack_of_space(int cause) {
+    return cause == ENOSPC || cause == EDQUOT || cause == EFBIG;
+}
+
 static bool no_space(const struct store *store, struct error *error) {
     struct statvfs fs;
     if (statvfs(store->path, &fs) == 0) {
@@ -28,10 +32,13 @@ static bool no_space(const struct store *store, struct error *error) {
     return error_set(error, ERROR_NO_SPACE, "'%s': no space left on the disk", store->path);
 }
 
-bool db_error(struct store *store, int code, struct error *error) {
+bool db_error(struct store *store, int code, int cause, struct error *error) {
     const char *path = store->path;
     const char *text = store->db ? sqlite3_errmsg(store->db) : sqlite3_errstr(code);
-    int cause = store->db ? sqlite3_system_errno(store->db) : 0;
+    /* SQLite notes errno for most failures, but not for a commit's, and keeps the last one noted.
+     */
+    int noted = store->db ? sqlite3_system_errno(store->db) : 0;
+    cause = is_lack_of_space(cause) || noted == 0 ? cause : noted;
     switch (code & 0xff) {
     case SQLITE_FULL:
         return no_space(store, error);
@@ -58,7 +65,7 @@ bool db_error(struct store *store, int code, struct error *error) {
     case SQLITE_INTERRUPT:
         return error_set(error, ERROR_INTERRUPTED, "'%s': interrupted", path);
     case SQLITE_IOERR:
-        if (cause == ENOSPC || cause == EFBIG || cause == EDQUOT) {
+        if (is_lack_of_space(cause)) {
             return no_space(store, error);
         }
         return error_set(error, ERROR_FAILURE, "'%s': reading or writing failed: %s", path,
@@ -85,7 +92,7 @@ bool db_integer(struct store *store, const char *sql, int64_t *value, struct err
 bool db_open(struct store *store, int flags, struct error *error) {
     int code = sqlite3_open_v2(store->path, &store->db, flags | SQLITE_OPEN_FULLMUTEX, NULL);
     if (code != SQLITE_OK) {
-        return db_error(store, code, error);
+        return db_error(store, code, errno, error);
     }
     sqlite3_extended_result_codes(store->db, 1);
     sqlite3_busy_timeout(store->db, DB_BUSY_MS);
@@ -100,7 +107,7 @@ bool db_open(struct store *store, int flags, struct error *error) {
     for (size_t i = 0; i < sizeof options / sizeof *options; i++) {
         code = sqlite3_db_config(store->db, options[i].option, options[i].value, (int *)NULL);
         if (code != SQLITE_OK) {
-            return db_error(store, code, error);
+            return db_error(store, code, errno, error);
         }
     }
     /* Only the writer may fold the log into the file: see README.md on the WAL-reset fault. */

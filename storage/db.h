@@ -26,8 +26,9 @@ struct store {
 bool db_open(struct store *store, int flags, struct error *error);
 void db_close(struct store *store);
 
-/* Puts into words the error that the connection just returned; returns false. */
-bool db_error(struct store *store, int code, struct error *error);
+/* Puts into words the error that the connection just returned, with the errno that it left behind;
+ * returns false. */
+bool db_error(struct store *store, int code, int cause, struct error *error);
 
 /* Constant SQL that binds nothing and returns nothing. */
 bool db_run(struct store *store, const char *sql, struct error *error);

@@ -5,6 +5,7 @@
  */
 #include "storage/schema.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -123,7 +124,7 @@ static bool run_step(struct store *store, const struct migration *step, struct e
             code = SQLITE_OK;
         }
         if (code != SQLITE_OK && code != SQLITE_DONE) {
-            db_error(store, code, error);
+            db_error(store, code, errno, error);
             sqlite3_finalize(handle);
             return false;
         }

@@ -4,6 +4,7 @@
  */
 #include "storage/statement.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,6 +13,7 @@
 static void note(struct statement *s, int code) {
     if (s->code == SQLITE_OK) {
         s->code = code;
+        s->cause = code == SQLITE_OK ? 0 : errno;
     }
 }
 
@@ -50,6 +52,7 @@ bool statement_next(struct statement *s) {
     if (s->code != SQLITE_OK) {
         return false;
     }
+    errno = 0;
     int code = sqlite3_step(s->handle);
     if (code == SQLITE_ROW) {
         return true;
@@ -117,7 +120,7 @@ bool statement_fixed(struct statement *s, int column, void *out, size_t size) {
 bool statement_end(struct statement *s, struct error *error) {
     bool ok = s->code == SQLITE_OK;
     if (!ok) {
-        db_error(s->store, s->code, error);
+        db_error(s->store, s->code, s->cause, error);
     }
     sqlite3_finalize(s->handle);
     s->handle = NULL;

@@ -16,7 +16,8 @@
 struct statement {
     struct store *store;
     sqlite3_stmt *handle;
-    int code; /* of the first failure, else SQLITE_OK */
+    int code;  /* of the first failure, else SQLITE_OK */
+    int cause; /* errno after it */
 };
 
 struct statement statement_of(struct store *store, const char *sql);
