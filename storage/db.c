@@ -195,8 +195,15 @@ void db_read_end(struct store *store) {
     }
 }
 
-static bool mark_unclean(struct store *store, struct error *error) {
-    return store->marked || db_run(store, "UPDATE session SET clean = 0", error);
+/* In a writer's first transaction. What was read after the newest snapshot went with the process
+ * that read it: those documents are unread again. */
+static bool begin_writing(struct store *store, struct error *error) {
+    return store->marked ||
+           (db_run(store, "UPDATE session SET clean = 0", error) &&
+            db_run(store,
+                   "UPDATE document SET first_position = -1 WHERE first_position >= coalesce("
+                   "(SELECT position FROM snapshot ORDER BY generation DESC LIMIT 1), 0)",
+                   error));
 }
 
 bool store_begin(struct store *store, struct error *error) {
@@ -218,7 +225,7 @@ bool store_begin(struct store *store, struct error *error) {
         return false;
     }
     store->depth = 1;
-    return mark_unclean(store, error) || store_end(store, false, NULL);
+    return begin_writing(store, error) || store_end(store, false, NULL);
 }
 
 bool store_end(struct store *store, bool ok, struct error *error) {

@@ -18,7 +18,7 @@ struct store {
     struct lock lock; /* held when `writing` */
     bool writing;
     bool wal;
-    bool marked;    /* the file says "a writer has it": committed by this connection */
+    bool marked;    /* this connection has committed something, first of all that it writes */
     unsigned depth; /* of nested transactions */
 };
 

@@ -25,6 +25,11 @@ int64_t store_tokens_read(const struct store_document *document, int64_t positio
     return read < document->tokens ? read : document->tokens;
 }
 
+bool store_is_read(const struct store_document *document, int64_t position) {
+    return document->first_position >= 0 && position >= document->first_position &&
+           position - document->first_position >= document->tokens;
+}
+
 static void read_row(struct statement *s, struct store_document *d) {
     *d = (struct store_document){.id = statement_integer(s, 0)};
     statement_copy(s, 1, &d->path);

@@ -63,9 +63,10 @@ struct store_document {
     uint64_t pages;
 };
 
-/* How many tokens of the document a memory that stands at `position` has read. A document is read
- * whole when this equals `tokens`, and reading goes on with the first, by id, where it does not. */
+/* How many tokens of the document a memory that stands at `position` has read, and whether that is
+ * all. Reading goes on with the first, by id, that is not read. */
 int64_t store_tokens_read(const struct store_document *document, int64_t position);
+bool store_is_read(const struct store_document *document, int64_t position);
 
 /* Stores the source whole, in one transaction. When the path is there already: with the same text
  * the present document is kept (its mtime and source facts are renewed) and `id` is its; with
@@ -73,7 +74,9 @@ int64_t store_tokens_read(const struct store_document *document, int64_t positio
 bool store_document_add(struct store *store, const struct store_source *source, int64_t *id,
                         struct error *error);
 
-/* Reading begins: `tokens` is the document's length in the timeline from `position` on. */
+/* Reading begins: `tokens` is the document's length in the timeline from `position` on. It counts
+ * as read as far as later snapshots go: what comes after the newest one when the writer ends, or
+ * when the session is rewound, is unread again. */
 bool store_document_begin_reading(struct store *store, int64_t id, int64_t position, int64_t tokens,
                                   struct error *error);
 

@@ -275,9 +275,13 @@ bool store_snapshot_rewind(struct store *store, int64_t generation, struct error
     bool ok = statement_end(&s, error) &&
               (found || error_set(error, ERROR_NOT_FOUND, "'%s' has no generation %lld",
                                   store->path, (long long)generation));
-    static const char *const sql[] = {"DELETE FROM part WHERE generation > ?1",
-                                      "DELETE FROM snapshot WHERE generation > ?1"};
-    for (size_t i = 0; ok && i < 2; i++) {
+    static const char *const sql[] = {
+        "DELETE FROM part WHERE generation > ?1",
+        "DELETE FROM snapshot WHERE generation > ?1",
+        "UPDATE document SET first_position = -1 WHERE first_position >="
+        " (SELECT position FROM snapshot WHERE generation = ?1)",
+    };
+    for (size_t i = 0; ok && i < sizeof sql / sizeof *sql; i++) {
         s = statement_of(store, sql[i]);
         statement_bind_integer(&s, 1, generation);
         ok = statement_run(&s, error);

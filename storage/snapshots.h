@@ -70,5 +70,6 @@ typedef bool store_take_part(void *context, const struct store_part *part, struc
 bool store_snapshot_read(struct store *store, int64_t generation, store_take_part *take,
                          void *context, int64_t *sound, struct error *error);
 
-/* Goes back: removes every generation after this one, so that it is the newest. */
+/* Goes back: removes every generation after this one, so that it is the newest; documents begun
+ * since are unread again. */
 bool store_snapshot_rewind(struct store *store, int64_t generation, struct error *error);

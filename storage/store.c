@@ -181,7 +181,6 @@ struct store *store_open(const char *path, const struct store_options *options,
     }
     store->writing = writes;
     if (writes && clean != 1) {
-        store->marked = true;
         if (!options->skip_check && !db_check(store, "PRAGMA quick_check(1)", error)) {
             store->writing = false; /* so that closing does not call it clean */
             goto failed;
@@ -202,8 +201,8 @@ void store_close(struct store *store) {
         while (store->depth > 0) {
             store_end(store, false, NULL);
         }
-        if (store->writing && store->marked) {
-            db_run(store, "UPDATE session SET clean = 1", NULL);
+        if (store->writing) {
+            db_run(store, "UPDATE session SET clean = 1 WHERE clean <> 1", NULL);
         }
         db_leave_wal(store);
         db_close(store);

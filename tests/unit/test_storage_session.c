@@ -23,6 +23,7 @@
 #include "storage/session.h"
 #include "storage/snapshots.h"
 #include "storage/statement.h"
+#include "storage/transcript.h"
 #include "storage/verify.h"
 #include "storage_temp.h"
 
@@ -523,6 +524,83 @@ static void migrations_run_in_order_or_not_at_all(void **state) {
     }
 }
 
+/* Builds the session of data/NAME. */
+static void build_fixture(const char *name, const char *path) {
+    char file[PATH_MAX];
+    const char *folder = getenv("ALLMEM_TEST_DATA");
+    assert_non_null(folder); /* set by meson */
+    snprintf(file, sizeof file, "%s/%s", folder, name);
+    static char sql[1 << 20];
+    FILE *in = fopen(file, "rb");
+    assert_non_null(in);
+    sql[fread(sql, 1, sizeof sql - 1, in)] = '\0';
+    fclose(in);
+    sqlite3 *db;
+    char *message = NULL;
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    if (sqlite3_exec(db, sql, NULL, NULL, &message) != SQLITE_OK) {
+        fail_msg("%s: %s", file, message);
+    }
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+}
+
+static bool is_fast(void *context, const struct store_part *part, struct error *error) {
+    (void)error;
+    if (part->layer == 0) {
+        assert_blob(part->name, "fast", 4);
+        assert_memory_equal(part->data, "weights", part->size);
+    }
+    ++*(int *)context;
+    return true;
+}
+
+/* Every schema that was ever released is opened, brought to the present one, and says the same. */
+static void released_schemas_are_read(void **state) {
+    (void)state;
+    static const char *const names[] = {"session-v1.sql"};
+    struct error error;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char path[PATH_MAX + 20];
+        snprintf(path, sizeof path, "%s", temp_path(names[i]));
+        build_fixture(names[i], path);
+        struct store *store = temp_open(path, STORE_WRITE);
+        assert_ok(schema_is_ours(store, &error));
+        assert_ok(store_verify(store, NULL, NULL, &error));
+        struct store_session session;
+        assert_ok(store_session_get(store, &session, &error));
+        assert_blob(session.title, "Fixture", 7);
+        assert_int_equal(session.position, 12);
+        assert_int_equal(session.skips, 1);
+        store_session_finish(&session);
+        const struct blob terms[] = {blob_of("jumping"), blob_of("read_file"), blob_of("book")};
+        const struct store_query query = {.terms = terms, .count = 3, .all = true, .limit = 5};
+        struct store_hits hits;
+        assert_ok(store_search(store, &query, &hits, &error));
+        assert_int_equal(hits.count, 1);
+        store_hits_finish(&hits);
+        struct store_turns turns;
+        assert_ok(store_turns_list(store, 0, &turns, &error));
+        struct blob quote;
+        const struct store_citation *citation = turns.rows[0].citations;
+        assert_int_equal(citation->place.page, 1);
+        assert_ok(store_document_read(store, citation->document, citation->span.begin,
+                                      citation->span.end, &quote, &error));
+        assert_blob(quote, "The quick brown fox.", 20);
+        blob_free(&quote);
+        store_turns_finish(&turns);
+        int parts = 0;
+        assert_ok(store_snapshot_read(store, 1, is_fast, &parts, NULL, &error));
+        assert_int_equal(parts, 2);
+        /* The index takes back what it was given by then. */
+        assert_ok(store_document_remove(store, 1, &error));
+        assert_ok(store_verify(store, NULL, NULL, &error));
+        assert_ok(store_search(store, &query, &hits, &error));
+        assert_int_equal(hits.count + hits.frequency[0], 0);
+        store_hits_finish(&hits);
+        store_close(store);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(facts_and_settings_come_back),
@@ -533,6 +611,7 @@ int main(void) {
         cmocka_unit_test(eight_writers_lose_nothing),
         cmocka_unit_test(files_are_copied_renamed_and_removed),
         cmocka_unit_test(a_foreign_table_is_not_imported),
+        cmocka_unit_test(released_schemas_are_read),
         cmocka_unit_test(migrations_run_in_order_or_not_at_all),
     };
     return cmocka_run_group_tests_name("storage_session", tests, temp_make, temp_remove);

@@ -196,6 +196,51 @@ static void marks_are_thinned_evenly(void **state) {
     store_close(store);
 }
 
+static void reading_counts_as_far_as_snapshots_go(void **state) {
+    (void)state;
+    struct error error;
+    struct store *store = temp_open(temp_path("read.db"), STORE_CREATE);
+    int64_t ids[3];
+    for (int i = 0; i < 3; i++) {
+        char name[2] = {(char)('a' + i), 0};
+        const struct store_source source = {.path = blob_of(name), .text = blob_of(name)};
+        assert_ok(store_document_add(store, &source, &ids[i], &error));
+    }
+    assert_ok(store_document_begin_reading(store, ids[0], 0, 100, &error));
+    save(store, 60, NULL, NULL);
+    assert_ok(store_document_begin_reading(store, ids[1], 100, 50, &error));
+    save(store, 130, NULL, NULL);
+    assert_ok(store_document_begin_reading(store, ids[2], 150, 10, &error));
+    store_close(store); /* with nothing saved of the third */
+
+    static const struct {
+        int64_t rewind; /* to the generation, unless 0 */
+        int64_t position, read[3];
+        bool whole[3];
+    } cases[] = {
+        {0, 130, {100, 30, 0}, {true, false, false}},
+        {1, 60, {60, 0, 0}, {false, false, false}},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        store = temp_open(temp_path("read.db"), STORE_WRITE);
+        if (cases[i].rewind) {
+            assert_ok(store_snapshot_rewind(store, cases[i].rewind, &error));
+        }
+        assert_ok(store_set_title(store, blob_of("touch"), &error));
+        struct store_documents list;
+        assert_ok(store_documents_list(store, false, &list, &error));
+        for (int k = 0; k < 3; k++) {
+            const struct store_document *document = &list.rows[k];
+            assert_int_equal(store_tokens_read(document, cases[i].position), cases[i].read[k]);
+            assert_int_equal(store_is_read(document, cases[i].position), cases[i].whole[k]);
+            /* Also when the timeline goes on with something else. */
+            assert_int_equal(store_tokens_read(document, 10000) > 0, cases[i].read[k] > 0);
+        }
+        store_documents_finish(&list);
+        store_close(store);
+    }
+}
+
 /* Acts on the file behind storage's back. */
 static void damage(const char *path, const char *sql) {
     sqlite3 *db;
@@ -318,6 +363,7 @@ int main(void) {
         cmocka_unit_test(states_come_back),
         cmocka_unit_test(two_generations_are_kept_and_equal_parts_shared),
         cmocka_unit_test(marks_are_thinned_evenly),
+        cmocka_unit_test(reading_counts_as_far_as_snapshots_go),
         cmocka_unit_test(damage_is_named_and_the_earlier_state_offered),
         cmocka_unit_test(turns_are_kept_in_order),
     };
