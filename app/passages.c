@@ -67,7 +67,7 @@ static int value(enum border border, enum document_kind kind) {
     return lines ? code[border] : prose[border];
 }
 
-/* The best border in (begin, limit], where limit - begin > LONG. */
+/* The best border behind `begin`; more than LONGEST bytes follow it. */
 static size_t choose(const struct document *d, size_t begin) {
     size_t best = begin + LONG;
     int best_value = -1;
@@ -83,7 +83,6 @@ static size_t choose(const struct document *d, size_t begin) {
     return best;
 }
 
-/* The line a sentence starts on is unchanged by the cut; only its first and last lines count. */
 static size_t count_lines(const char *text, size_t begin, size_t end) {
     size_t n = 0;
     for (const char *at = text + begin; (at = memchr(at, '\n', (size_t)(text + end - at)));) {
@@ -130,20 +129,10 @@ static bool add(struct cutter *c, size_t begin, size_t end) {
     return true;
 }
 
-static bool is_blank(const struct document *d, size_t begin, size_t end) {
-    while (begin < end && is_space(d->text[begin])) {
-        begin++;
-    }
-    return begin == end;
-}
-
 /* Cuts [begin, end), which no heading and no page start divides. */
 static bool cut_span(struct cutter *c, size_t begin, size_t end) {
     while (end - begin > LONGEST) {
         size_t at = choose(c->d, begin);
-        if (is_blank(c->d, at, end)) {
-            break;
-        }
         if (!add(c, begin, at)) {
             return false;
         }

@@ -34,8 +34,8 @@ static void read_all(const struct walk *walk, struct library *lib) {
     lib->passages = calloc(walk->count + 1, sizeof *lib->passages);
     for (size_t i = 0; i < walk->count; i++) {
         struct document *d = &lib->documents[lib->count];
-        enum import_result r = import_file(walk->files[i].path, walk->files[i].named, &limits, d,
-                                           &skips, &error);
+        enum import_result r =
+            import_file(walk->files[i].path, walk->files[i].named, &limits, d, &skips, &error);
         if (r == IMPORT_FAILED) {
             fail(&error);
         }
