@@ -8,8 +8,7 @@ allmem_packages="
 gcc libc6-dev pkg-config meson ninja-build git ca-certificates
 python3 python3-pip
 libssl-dev libcurl4-openssl-dev libarchive-dev libxml2-dev libsqlite3-dev
-libjansson-dev libinih-dev libutf8proc-dev libncurses-dev libmd4c-dev libstemmer-dev
-libopenblas-dev libvulkan-dev glslc mesa-vulkan-drivers
+libjansson-dev libinih-dev libutf8proc-dev libstemmer-dev
 poppler-utils
 libcmocka-dev openssl
 "
