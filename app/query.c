@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "app/common_words.h"
+
 struct parser {
     struct query *q;
     bool any, failed;
@@ -42,6 +44,7 @@ static bool add_word(void *context, const struct word *word) {
     size_t found = query_find(q, word->stem, word->size);
     if (found < q->count) {
         q->terms[found].capital |= capital;
+        q->terms[found].common &= !capital;
         return true;
     }
     struct query_term *terms = reallocarray(q->terms, q->count + 1, sizeof *terms);
@@ -54,8 +57,10 @@ static bool add_word(void *context, const struct word *word) {
         p->failed = true;
         return false;
     }
-    q->terms[q->count++] =
-        (struct query_term){.stem = stem, .capital = capital, .part = word->part};
+    q->terms[q->count++] = (struct query_term){.stem = stem,
+                                               .capital = capital,
+                                               .part = word->part,
+                                               .common = !capital && is_common_word(stem)};
     return true;
 }
 

@@ -9,8 +9,9 @@
 
 struct query_term {
     char *stem;
-    bool capital;    /* a name, a number or an identifier */
-    bool part;       /* of an identifier that is a term itself */
+    bool capital; /* a name, a number or an identifier */
+    bool part;    /* of an identifier that is a term itself */
+    bool common;
     size_t passages; /* that hold it; filled by retrieve */
     double weight;   /* share of the question, all add up to 1; filled by retrieve */
 };

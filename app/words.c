@@ -13,6 +13,8 @@
 #include <string.h>
 #include <utf8proc.h>
 
+#include "app/word_forms.h"
+
 struct words {
     struct sb_stemmer *stemmer;
 };
@@ -186,7 +188,10 @@ static bool give(struct scan *s, size_t begin, size_t end, bool capital, bool st
                         .capital = capital,
                         .part = part};
     if (stemmed) {
-        const sb_symbol *stem = sb_stemmer_stem(s->w->stemmer, (const sb_symbol *)folded, (int)n);
+        const char *base = word_base(folded);
+        n = base ? strlen(base) : word_american(folded, n);
+        const sb_symbol *stem =
+            sb_stemmer_stem(s->w->stemmer, (const sb_symbol *)(base ? base : folded), (int)n);
         if (stem) {
             word.stem = (const char *)stem;
             word.size = (size_t)sb_stemmer_length(s->w->stemmer);
