@@ -10,6 +10,8 @@
 #include "app/progress.h"
 #include "app/prompt.h"
 
+const char answer_unsupported[] = "The text does not say anything about that.";
+
 void answer_finish(struct answer *a) {
     bytes_finish(&a->text);
     citations_finish(&a->citations);

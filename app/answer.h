@@ -34,6 +34,9 @@ struct answer {
 
 void answer_finish(struct answer *a);
 
+/* What is said when the sources hold nothing on the question. */
+extern const char answer_unsupported[];
+
 /* `retrieval` is of `question` on `index`. False with an error when something failed; a question
  * without support is no failure. */
 bool answer_question(struct answer *a, const struct session *session, struct engine *engine,

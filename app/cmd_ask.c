@@ -88,14 +88,13 @@ static bool print_piece(void *context, const char *text, size_t size) {
 }
 
 static int report_unsupported(const struct options *options, struct error *error) {
-    static const char says[] = "The text does not say anything about that.";
     if (options->json) {
-        int code = json_print(json_pack("{s:s, s:b, s:[], s:i}", "answer", says, "supported", 0,
-                                        "citations", "prefill_tokens", 0),
+        int code = json_print(json_pack("{s:s, s:b, s:[], s:i}", "answer", answer_unsupported,
+                                        "supported", 0, "citations", "prefill_tokens", 0),
                               error);
         return code ? code : ERROR_NOT_IN_SOURCES;
     }
-    printf("%s\n", says);
+    printf("%s\n", answer_unsupported);
     return ERROR_NOT_IN_SOURCES;
 }
 

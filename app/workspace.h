@@ -62,9 +62,9 @@ struct ingest_state {
 };
 
 struct ingest_options {
-    struct walk_options walk; /* its `stop` is asked during reading too */
-    unsigned checkpoint_seconds;   /* at most so much work is lost by a kill; 0: 20 */
-    struct store_budget marks;     /* for --as-of */
+    struct walk_options walk;    /* its `stop` is asked during reading too */
+    unsigned checkpoint_seconds; /* at most so much work is lost by a kill; 0: 20 */
+    struct store_budget marks;   /* for --as-of */
     void (*progress)(void *context, const struct ingest_state *state); /* may be NULL */
     void *context;
 };
@@ -75,8 +75,8 @@ struct ingest_report {
     struct library library; /* the documents and what was skipped */
     uint64_t *tokens;       /* [library.count]: of each text, all of them read */
     size_t added, changed, unchanged;
-    uint64_t text_tokens;   /* of the texts read in this run */
-    uint64_t read_tokens;   /* in the timeline: with the names between the texts */
+    uint64_t text_tokens; /* of the texts read in this run */
+    uint64_t read_tokens; /* in the timeline: with the names between the texts */
     double seconds;
 };
 void ingest_report_finish(struct ingest_report *r);

@@ -296,6 +296,10 @@ struct session_options session_options(const struct session *s) {
     return s->options;
 }
 
+uint32_t session_chunk(const struct session *s) {
+    return s->shape.chunk;
+}
+
 size_t session_state_bytes(const struct session *s) {
     return s->layout.bytes * s->shape.layers;
 }

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Snapshots of the memory: part 0 of an engine session is its header, the others are its layers.
+ */
+#include "app/workspace_memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "app/store_index.h"
+
+/* The maker of a memory as the store wants it; the strings live in `text`. */
+struct maker_text {
+    char model_print[HASH_HEX], adapter_print[HASH_HEX];
+    struct store_maker maker;
+};
+
+enum { SPEC = 1 }; /* of the memory's maths; the engine refuses parts of another one */
+
+static void describe_maker(const struct workspace *w, struct maker_text *t) {
+    const struct engine_info *info = engine_info(w->loaded.engine);
+    hash_hex(info->file_fingerprint, t->model_print);
+    hash_hex(info->adapter_fingerprint, t->adapter_print);
+    const char *adapter = w->loaded.choice.adapter;
+    const char *slash = adapter ? strrchr(adapter, '/') : NULL;
+    t->maker = (struct store_maker){
+        .model = blob_of(w->loaded.choice.name),
+        .model_print = blob_of(t->model_print),
+        .adapter = blob_of(slash ? slash + 1 : adapter),
+        .adapter_print = blob_of(info->has_adapter ? t->adapter_print : NULL),
+        .spec = SPEC,
+    };
+}
+
+bool workspace_sign(struct workspace *w, struct error *error) {
+    struct maker_text present;
+    describe_maker(w, &present);
+    return store_set_maker(w->store, &present.maker, (int64_t)time(NULL), error);
+}
+
+/* A session is asked with the model that it was made with, unless the user names one. */
+static bool load_model(struct workspace *w, const struct options *options,
+                       const struct store_session *stored, struct error *error) {
+    struct options o = *options;
+    if (!o.model && stored->maker.model.size) {
+        o.model = stored->maker.model.data;
+    }
+    if (!load_engine(&w->loaded, &o, true, error)) {
+        return false;
+    }
+    struct maker_text present;
+    describe_maker(w, &present);
+    return !stored->maker.model_print.size ||
+           store_maker_matches(&stored->maker, &present.maker, error) ||
+           error_prefix(error, "session %s", w->name);
+}
+
+struct loading {
+    struct workspace *w;
+    size_t parts; /* taken so far */
+};
+
+static bool take_part(void *context, const struct store_part *part, struct error *error) {
+    struct loading *l = context;
+    if (l->parts++ == 0) {
+        l->w->session = session_load(l->w->loaded.engine, part->data, part->size, error);
+        return l->w->session != NULL;
+    }
+    return session_load_part(l->w->session, (size_t)part->layer + 1, part->data, part->size, error);
+}
+
+static bool load_snapshot(struct workspace *w, const struct store_snapshot *snapshot,
+                          struct error *error) {
+    struct loading loading = {.w = w};
+    if (!store_snapshot_read(w->store, snapshot->generation, take_part, &loading, NULL, error)) {
+        return error_prefix(error, "session %s", w->name);
+    }
+    if (!w->session || loading.parts != session_parts(w->session) ||
+        session_position(w->session) != (uint64_t)snapshot->position) {
+        return error_set(error, ERROR_INCOMPATIBLE,
+                         "session %s: the saved memory has %zu parts and stands at %llu, expected "
+                         "%zu and %lld",
+                         w->name, loading.parts,
+                         w->session ? (unsigned long long)session_position(w->session) : 0,
+                         w->session ? session_parts(w->session) : 0, (long long)snapshot->position);
+    }
+    w->position = snapshot->position;
+    return true;
+}
+
+static bool load_memory(struct workspace *w, const struct options *options, const char *mark,
+                        struct error *error) {
+    struct store_snapshot snapshot;
+    struct error none;
+    bool found = mark ? store_snapshot_by_mark(w->store, blob_of(mark), &snapshot, error)
+                      : store_snapshot_newest(w->store, &snapshot, &none);
+    if (!found && (mark || none.code != ERROR_NOT_FOUND)) {
+        if (!mark) {
+            *error = none;
+        }
+        return false;
+    }
+    if (!found) {
+        struct session_options o = session_options_of(options, w->loaded.engine);
+        w->session = session_create(w->loaded.engine, &o, error);
+        return w->session != NULL;
+    }
+    if (mark) {
+        struct store_horizon horizon = {snapshot.position, snapshot.document, snapshot.byte};
+        store_index_limit(w->index, &horizon);
+    }
+    bool ok = load_snapshot(w, &snapshot, error);
+    store_snapshot_finish(&snapshot);
+    return ok;
+}
+
+bool workspace_load_memory(struct workspace *w, const struct options *options, const char *mark,
+                           struct error *error) {
+    struct store_session stored;
+    if (!store_session_get(w->store, &stored, error)) {
+        return false;
+    }
+    bool ok = load_model(w, options, &stored, error) && load_memory(w, options, mark, error);
+    store_session_finish(&stored);
+    return ok;
+}
+
+bool workspace_save_memory(struct workspace *w, int64_t document, uint64_t byte, const char *mark,
+                           const struct store_budget *budget, struct error *error) {
+    size_t count = session_parts(w->session);
+    struct bytes *data = calloc(count, sizeof *data);
+    struct store_part *parts = calloc(count, sizeof *parts);
+    bool ok = (data && parts) || error_set(error, ERROR_NO_SPACE, "no memory to save the memory");
+    for (size_t i = 0; ok && i < count; i++) {
+        ok = session_save_part(w->session, i, &data[i], error);
+        parts[i] = (struct store_part){.name = blob_of(i == 0 ? "header" : "layer"),
+                                       .layer = (int64_t)i - 1,
+                                       .data = data[i].data,
+                                       .size = data[i].size};
+    }
+    struct maker_text maker;
+    describe_maker(w, &maker);
+    struct store_snapshot snapshot = {.position = (int64_t)session_position(w->session),
+                                      .document = document,
+                                      .byte = byte,
+                                      .mark = blob_of(mark),
+                                      .time = (int64_t)time(NULL),
+                                      .maker = maker.maker};
+    int64_t generation;
+    ok = ok && store_snapshot_save(w->store, &snapshot, parts, count, budget, &generation, error);
+    w->position = ok ? snapshot.position : w->position;
+    for (size_t i = 0; data && i < count; i++) {
+        bytes_finish(&data[i]);
+    }
+    free(data);
+    free(parts);
+    return ok;
+}
