@@ -13,6 +13,12 @@
 /* Slowest first. */
 static const struct kernels *const sets[] = {
     &kernels_reference,
+#ifdef __x86_64__
+    &kernels_avx2,
+    &kernels_avxvnni,
+    &kernels_avx512,
+    &kernels_avx512bf16,
+#endif
     NULL,
 };
 

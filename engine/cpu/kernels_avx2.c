@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The set for AVX2 with FMA and F16C (Intel since Haswell, AMD since Zen).
+ */
+#include "engine/cpu/kernels_sets.h"
+#include "engine/cpu/simd_dot_avx2.h"
+
+#include "engine/cpu/simd_batch_f32.h"
+
+#include "engine/cpu/simd_set.h"
+
+static bool runs_here(void) {
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+           __builtin_cpu_supports("f16c");
+}
+
+const struct kernels kernels_avx2 = {
+    .name = "avx2",
+    .runs_here = runs_here,
+    .batch = {batch_packed_bytes, batch_pack, batch_multiply, product_scratch_bytes},
+    .single = {single_packed_bytes, single_pack, single_multiply, product_scratch_bytes},
+    .scores = scores,
+    .mix = mix,
+    .attention_scratch_bytes = attention_scratch_bytes,
+    .softmax = softmax,
+    .gemm = gemm,
+    .rms_norm = rms_norm,
+    .silu_mul = silu_mul,
+    .swiglu_back = swiglu_back,
+    .add = add,
+    .add_scaled = add_scaled,
+    .scale = scale,
+    .square_sum = square_sum,
+    .to_f16 = to_f16,
+    .from_f16 = from_f16,
+};

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The batch product with weights that are not quantised, and attention's mix, in fp32. Weights are
+ * expanded TILE_COLUMNS rows at a time into a panel and all tokens run over it.
+ * simd_batch_bf16.h has the same names for processors that multiply bf16.
+ */
+#pragma once
+
+#include "engine/cpu/simd_panel.h"
+
+/* Activations are packed as they are. */
+static inline size_t batch_float_bytes(size_t k) {
+    return k * sizeof(float);
+}
+
+static inline void batch_float_pack(const float *x, size_t k, void *packed) {
+    memcpy(packed, x, k * sizeof(float));
+}
+
+static inline size_t batch_float_scratch_bytes(size_t k) {
+    return k * TILE_COLUMNS * sizeof(float);
+}
+
+/* x: n packed rows, x_stride bytes apart */
+static inline void batch_float(enum quant_type type, const uint8_t *w, size_t rows, size_t k,
+                               const char *x, size_t x_stride, size_t n, float *y, size_t ldy,
+                               void *scratch) {
+    size_t row_bytes = quant_row_bytes(type, k);
+    struct tile_job job = {.a = x,
+                           .a_row = x_stride / sizeof(float),
+                           .a_step = 1,
+                           .panel = scratch,
+                           .steps = k,
+                           .ldc = ldy,
+                           .scale = 1};
+    for (size_t r = 0; r < rows; r += TILE_COLUMNS) {
+        job.columns = rows - r < TILE_COLUMNS ? rows - r : TILE_COLUMNS;
+        job.c = y + r;
+        for (size_t s = 0; s < k; s += PANEL_STEPS) {
+            size_t steps = k - s < PANEL_STEPS ? k - s : PANEL_STEPS;
+            panel_of_rows(type, w + r * row_bytes, row_bytes, job.columns, s, steps,
+                          (vu *)scratch + s * TILE_VECTORS);
+        }
+        tiles_f32(&job, n);
+    }
+}
+
+static inline size_t mix_scratch_bytes(size_t e) {
+    (void)e;
+    return PANEL_STEPS * TILE_COLUMNS * sizeof(float);
+}
+
+static void mix(const float *p, size_t m, size_t ldp, const uint16_t *v, size_t n, size_t e,
+                float *o, size_t ldo, void *scratch) {
+    struct tile_job job = {.a_row = ldp, .a_step = 1, .panel = scratch, .ldc = ldo, .scale = 1};
+    for (size_t j = 0; j < n; j += PANEL_STEPS) {
+        job.a = p + j;
+        job.steps = n - j < PANEL_STEPS ? n - j : PANEL_STEPS;
+        job.accumulate = j > 0;
+        for (size_t c = 0; c < e; c += TILE_COLUMNS) {
+            job.columns = e - c < TILE_COLUMNS ? e - c : TILE_COLUMNS;
+            job.c = o + c;
+            panel_of_columns_f16(v + j * e + c, e, job.columns, job.steps, scratch);
+            tiles_f32(&job, m);
+        }
+    }
+}

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Kernels over one row: softmax, norm, activation, conversions. Bound: memory, or the exponential.
+ */
+#pragma once
+
+#include <math.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "engine/cpu/simd_panel.h"
+
+/* e^x within 2 units in the last place, for x in [-87, 88]; x beyond is drawn into that range.
+ * With n = round(x / ln 2), e^x = 2^n e^r with |r| <= ln(2) / 2, and e^r as its power series. */
+static inline vf vf_exp(vf x) {
+    x = vf_min(vf_max(x, vf_set(-87)), vf_set(88));
+    vi n = vi_of_float(x * vf_set(1.44269504f));
+    vf whole = vf_of_int(n);
+    vf r = vf_fma(whole, vf_set(-0x1.62e4p-1f), x); /* ln 2, its upper 15 bits first */
+    r = vf_fma(whole, vf_set(-1.42860677e-6f), r);
+    vf sum = vf_set(1.0f / 5040);
+    sum = vf_fma(sum, r, vf_set(1.0f / 720));
+    sum = vf_fma(sum, r, vf_set(1.0f / 120));
+    sum = vf_fma(sum, r, vf_set(1.0f / 24));
+    sum = vf_fma(sum, r, vf_set(1.0f / 6));
+    sum = vf_fma(sum, r, vf_set(0.5f));
+    sum = vf_fma(sum, r, vf_set(1));
+    sum = vf_fma(sum, r, vf_set(1));
+    return sum * (vf)((n + 127) << 23);
+}
+
+static inline vf sigmoid(vf x) {
+    return 1 / (1 + vf_exp(-x));
+}
+
+/* Entries this far below the largest count as nothing: e^-87 is 1e-38. */
+#define SOFTMAX_FLOOR (-87.0f)
+
+static float softmax(float *s, size_t n) {
+    vf peak = vf_set(-INFINITY);
+    size_t j = 0;
+    for (; j + LANES <= n; j += LANES) {
+        peak = vf_max(peak, vf_load(s + j));
+    }
+    float max = vf_max_lanes(peak);
+    for (; j < n; j++) {
+        max = s[j] > max ? s[j] : max;
+    }
+    vf sum = vf_set(0);
+    for (j = 0; j < n; j += LANES) {
+        float padded[LANES];
+        bool whole = j + LANES <= n;
+        if (!whole) {
+            vf_store(padded, vf_set(-INFINITY));
+            memcpy(padded, s + j, (n - j) * sizeof *s);
+        }
+        vf x = vf_load(whole ? s + j : padded) - vf_set(max);
+        vf value = (vf)((vi)vf_exp(x) & (x > vf_set(SOFTMAX_FLOOR)));
+        vf_store_some(s + j, value, n - j);
+        sum += value;
+    }
+    float total = vf_sum_lanes(sum);
+    vf inverse = vf_set(1 / total);
+    for (j = 0; j < n; j += LANES) {
+        vf_store_some(s + j, vf_load_some(s + j, n - j) * inverse, n - j);
+    }
+    return max + logf(total);
+}
+
+static float square_sum(const float *x, size_t n) {
+    vf even = vf_set(0), odd = vf_set(0);
+    for (size_t j = 0; j < n; j += 2 * LANES) {
+        vf a = vf_load_some(x + j, n - j);
+        even = vf_fma(a, a, even);
+        if (j + LANES < n) {
+            vf b = vf_load_some(x + j + LANES, n - j - LANES);
+            odd = vf_fma(b, b, odd);
+        }
+    }
+    return vf_sum_lanes(even + odd);
+}
+
+static void rms_norm(float *y, const float *x, const float *weight, size_t n, float eps) {
+    vf inverse = vf_set(1 / sqrtf(square_sum(x, n) / (float)n + eps));
+    for (size_t j = 0; j < n; j += LANES) {
+        vf value = vf_load_some(x + j, n - j) * inverse * vf_load_some(weight + j, n - j);
+        vf_store_some(y + j, value, n - j);
+    }
+}
+
+static void silu_mul(float *y, const float *gate, const float *up, size_t n) {
+    for (size_t j = 0; j < n; j += LANES) {
+        vf g = vf_load_some(gate + j, n - j);
+        vf_store_some(y + j, g * sigmoid(g) * vf_load_some(up + j, n - j), n - j);
+    }
+}
+
+static void swiglu_back(float *gate, float *up, const float *d, size_t n) {
+    for (size_t j = 0; j < n; j += LANES) {
+        vf g = vf_load_some(gate + j, n - j), u = vf_load_some(up + j, n - j);
+        vf slope = vf_load_some(d + j, n - j), part = sigmoid(g);
+        vf_store_some(gate + j, slope * u * vf_fma(g * part, 1 - part, part), n - j);
+        vf_store_some(up + j, slope * g * part, n - j);
+    }
+}
+
+static void add(float *y, const float *x, size_t n) {
+    for (size_t j = 0; j < n; j += LANES) {
+        vf_store_some(y + j, vf_load_some(y + j, n - j) + vf_load_some(x + j, n - j), n - j);
+    }
+}
+
+static void add_scaled(float *y, float a, const float *x, size_t n) {
+    for (size_t j = 0; j < n; j += LANES) {
+        vf sum = vf_fma(vf_set(a), vf_load_some(x + j, n - j), vf_load_some(y + j, n - j));
+        vf_store_some(y + j, sum, n - j);
+    }
+}
+
+static void scale(float *x, float a, size_t n) {
+    for (size_t j = 0; j < n; j += LANES) {
+        vf_store_some(x + j, vf_load_some(x + j, n - j) * a, n - j);
+    }
+}
+
+static void to_f16(uint16_t *y, const float *x, size_t n) {
+    size_t j = 0;
+    for (; j + LANES <= n; j += LANES) {
+        vf_store_f16(y + j, vf_load(x + j));
+    }
+    if (j < n) {
+        uint16_t rest[LANES];
+        vf_store_f16(rest, vf_load_some(x + j, n - j));
+        memcpy(y + j, rest, (n - j) * sizeof *y);
+    }
+}
+
+static void from_f16(float *y, const uint16_t *x, size_t n) {
+    floats_of_f16(y, x, n);
+}

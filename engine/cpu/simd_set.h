@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The body of a kernel set: included once by the file of each instruction set, after the headers
+ * that define its vectors and its way with floats in batches. A packed row of activations is held
+ * twice, in 8-bit blocks for the quantised formats of simd_formats.h and in floating point for all
+ * other types.
+ */
+#pragma once
+
+#include "engine/cpu/simd_gemm.h"
+#include "engine/cpu/simd_product8.h"
+#include "engine/cpu/simd_rows.h"
+#include "engine/cpu/simd_single_f32.h"
+
+static inline size_t round_up_64(size_t bytes) {
+    return (bytes + 63) / 64 * 64;
+}
+
+/* Where the floating-point half of a packed row begins. */
+static inline size_t packed8_bytes(size_t k) {
+    return round_up_64(packed8_blocks(k) * sizeof(struct packed8));
+}
+
+static size_t batch_packed_bytes(size_t k) {
+    return packed8_bytes(k) + round_up_64(batch_float_bytes(k));
+}
+
+static void batch_pack(const float *x, size_t k, void *packed) {
+    pack8(x, k, packed);
+    batch_float_pack(x, k, (char *)packed + packed8_bytes(k));
+}
+
+static size_t single_packed_bytes(size_t k) {
+    return packed8_bytes(k) + round_up_64(k * sizeof(float));
+}
+
+static void single_pack(const float *x, size_t k, void *packed) {
+    pack8(x, k, packed);
+    char *floats = (char *)packed + packed8_bytes(k);
+    size_t used = k * sizeof(float);
+    memcpy(floats, x, used);
+    memset(floats + used, 0, round_up_64(used) - used);
+}
+
+static size_t product_scratch_bytes(size_t k) {
+    size_t a = product8_scratch_bytes(k), b = batch_float_scratch_bytes(k);
+    return a > b ? a : b;
+}
+
+static size_t attention_scratch_bytes(size_t n, size_t e) {
+    (void)n;
+    size_t a = scores_scratch_bytes(e), b = mix_scratch_bytes(e);
+    return a > b ? a : b;
+}
+
+static void batch_multiply(enum quant_type type, const void *w, size_t rows, size_t k,
+                           const void *packed, size_t n, float *y, size_t ldy, void *scratch) {
+    size_t stride = batch_packed_bytes(k);
+    const struct format *f = format_of(type);
+    if (f) {
+        batch8(f, w, rows, k, packed, stride, n, y, ldy, scratch);
+        return;
+    }
+    const char *x = (const char *)packed + packed8_bytes(k);
+    batch_float(type, w, rows, k, x, stride, n, y, ldy, scratch);
+}
+
+static void single_multiply(enum quant_type type, const void *w, size_t rows, size_t k,
+                            const void *packed, size_t n, float *y, size_t ldy, void *scratch) {
+    size_t stride = single_packed_bytes(k);
+    const char *x = (const char *)packed + packed8_bytes(k);
+    switch (type) {
+    case QUANT_Q4_0:
+        single8(&format_q4_0, w, rows, k, packed, stride, n, y, ldy, scratch);
+        break;
+    case QUANT_Q4_1:
+        single8(&format_q4_1, w, rows, k, packed, stride, n, y, ldy, scratch);
+        break;
+    case QUANT_Q5_0:
+        single8(&format_q5_0, w, rows, k, packed, stride, n, y, ldy, scratch);
+        break;
+    case QUANT_Q5_1:
+        single8(&format_q5_1, w, rows, k, packed, stride, n, y, ldy, scratch);
+        break;
+    case QUANT_Q8_0:
+        single8(&format_q8_0, w, rows, k, packed, stride, n, y, ldy, scratch);
+        break;
+    case QUANT_Q4_K:
+        single8(&format_q4_k, w, rows, k, packed, stride, n, y, ldy, scratch);
+        break;
+    case QUANT_Q5_K:
+        single8(&format_q5_k, w, rows, k, packed, stride, n, y, ldy, scratch);
+        break;
+    case QUANT_Q6_K:
+        single8(&format_q6_k, w, rows, k, packed, stride, n, y, ldy, scratch);
+        break;
+    default:
+        single_f32(type, w, rows, k, x, stride, n, y, ldy, scratch);
+    }
+}

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The register tile of all floating-point products: up to TILE_TOKENS rows of A times a panel of
+ * TILE_COLUMNS columns. A panel is [steps][TILE_COLUMNS] dwords and A is read a dword at a time, so
+ * that a step is one fp32 multiply-add, or two in bf16 pairs (simd_bf16.h). Bound: multiplications;
+ * a step loads TILE_VECTORS vectors and one dword per token for tokens * TILE_VECTORS of them.
+ * Every element is one chain of sums over the steps, whatever the tile it is in.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#define INLINE static inline __attribute__((always_inline))
+
+enum { TILE_VECTORS = 2, TILE_COLUMNS = TILE_VECTORS * LANES };
+
+/* C[i * ldc + j] = scale * sum over s of A[i * a_row + s * a_step] * panel[s][j], for `columns` of
+ * the panel's columns; with `accumulate` it is added to C. Strides in dwords. */
+struct tile_job {
+    const void *a;
+    size_t a_row, a_step;
+    const vu *panel;
+    size_t steps;
+    float *c;
+    size_t ldc, columns;
+    float scale;
+    bool accumulate;
+};
+
+/* sum + w * a, of what the dwords hold */
+typedef vf tile_step(vf sum, vu w, vu a);
+
+INLINE vf tile_step_f32(vf sum, vu w, vu a) {
+    return vf_fma((vf)w, (vf)a, sum);
+}
+
+/* The next of tiles of at most `most` tokens and of nearly equal sizes. */
+static inline size_t tile_tokens(size_t n, size_t most) {
+    size_t tiles = (n + most - 1) / most;
+    return (n + tiles - 1) / tiles;
+}
+
+/* `tokens` rows from row `first` on; constant, so that the sums stay in registers. */
+INLINE void tile(tile_step *step, size_t tokens, const struct tile_job *job, size_t first) {
+    const uint32_t *a = (const uint32_t *)job->a + first * job->a_row;
+    size_t a_row = job->a_row, a_step = job->a_step;
+    const vu *panel = job->panel;
+    vf sum[TILE_TOKENS][TILE_VECTORS];
+#pragma GCC unroll 32
+    for (size_t i = 0; i < tokens * TILE_VECTORS; i++) {
+        sum[i / TILE_VECTORS][i % TILE_VECTORS] = vf_set(0);
+    }
+    for (size_t s = 0; s < job->steps; s++) {
+#pragma GCC unroll 32
+        for (size_t i = 0; i < tokens * TILE_VECTORS; i++) {
+            size_t t = i / TILE_VECTORS, v = i % TILE_VECTORS;
+            sum[t][v] = step(sum[t][v], panel[v], vu_broadcast(a + t * a_row));
+        }
+        panel += TILE_VECTORS;
+        a += a_step;
+    }
+#pragma GCC unroll 32
+    for (size_t i = 0; i < tokens * TILE_VECTORS; i++) {
+        size_t t = i / TILE_VECTORS, v = i % TILE_VECTORS;
+        if (v * LANES < job->columns) {
+            float *c = job->c + (first + t) * job->ldc + v * LANES;
+            size_t lanes = job->columns - v * LANES;
+            vf value = sum[t][v] * vf_set(job->scale);
+            if (job->accumulate) {
+                value += vf_load_some(c, lanes);
+            }
+            vf_store_some(c, value, lanes);
+        }
+    }
+}
+
+INLINE void tiles(tile_step *step, const struct tile_job *job, size_t m) {
+    for (size_t i = 0, t; i < m; i += t) {
+        t = tile_tokens(m - i, TILE_TOKENS);
+        switch (t) {
+        case 1:
+            tile(step, 1, job, i);
+            break;
+        case 2:
+            tile(step, 2, job, i);
+            break;
+        case 3:
+            tile(step, 3, job, i);
+            break;
+        case 4:
+            tile(step, 4, job, i);
+            break;
+        case 5:
+            tile(step, 5, job, i);
+            break;
+        case 6:
+            tile(step, 6, job, i);
+            break;
+        case 7:
+            tile(step, TILE_TOKENS < 7 ? TILE_TOKENS : 7, job, i);
+            break;
+        case 8:
+            tile(step, TILE_TOKENS < 8 ? TILE_TOKENS : 8, job, i);
+            break;
+        case 9:
+            tile(step, TILE_TOKENS < 9 ? TILE_TOKENS : 9, job, i);
+            break;
+        case 10:
+            tile(step, TILE_TOKENS < 10 ? TILE_TOKENS : 10, job, i);
+            break;
+        case 11:
+            tile(step, TILE_TOKENS < 11 ? TILE_TOKENS : 11, job, i);
+            break;
+        default:
+            tile(step, TILE_TOKENS, job, i);
+        }
+    }
+}
