@@ -36,16 +36,18 @@ size_t tokenizer_size(const struct tokenizer *t);     /* tokens in the vocabular
 const char *tokenizer_pre(const struct tokenizer *t); /* "smollm", "qwen2", ... */
 token tokenizer_bos(const struct tokenizer *t);       /* TOKEN_NONE when the file has none */
 token tokenizer_eos(const struct tokenizer *t);
-bool tokenizer_adds_bos(const struct tokenizer *t); /* the model wants bos at the start */
+bool tokenizer_adds_bos(const struct tokenizer *t); /* the model wants bos at the start, has one */
 
 /* Appends the tokens of text[0..size), any bytes (invalid UTF-8 included), in time linear in size
- * up to a logarithm, without recursion. Fails only when memory runs out (`list` is then as before).
- */
+ * up to a logarithm, without recursion. The bytes of the tokens are the text; only a byte that the
+ * vocabulary has no token for is left out (SmolLM2 lacks some control characters, and bytes that
+ * UTF-8 never has). Fails only when memory runs out (`list` is then as before). */
 bool tokenizer_encode(const struct tokenizer *t, const char *text, size_t size, struct tokens *list,
                       struct error *error);
 /* The bytes of a token: what encode read. A control token's are its name ("<|im_end|>").
  * Never NULL; an id outside the vocabulary gives no bytes. */
 struct gguf_text tokenizer_bytes(const struct tokenizer *t, token id);
+/* Control or unknown, or one of the tokens of chat.h, whatever the file calls them. */
 bool tokenizer_is_control(const struct tokenizer *t, token id);
 /* The control token of that name, or TOKEN_NONE. */
 token tokenizer_control(const struct tokenizer *t, const char *name);

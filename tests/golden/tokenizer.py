@@ -40,6 +40,7 @@ TEXTS = [
     "one\r\ntwo\r\n\r\nthree\rfour\n\r\n  five  \r\n\t\tsix \n seven\u00a0eight\u3000nine\u2028ten\u0085eleven\x0b\x0c.\n",
     "trailing spaces   ",
     "  leading, 'and 1  2   3 x  'll 's   's\n'  '\n's",
+    "'Tis 'REal 'Mad 'Sit we'Lla 'tis 'real 'mad " * 12,  # often enough for merges over the cuts
     "new letters \U0002ebf0\U0002ee5d a\U0002ebf0b, unassigned \u0378\U000e0fff z, private \ue000 q\n",
     "hello hello-world Hello tool <tool> <tool_call>x</tool_call> abcdabcabcd [PAD7] \t \t\t  .\n",
     "".join("a" * n + " " for n in range(28, 40)) + "-" * 70 + "=" * 33 + " " * 50 + "\n" * 40 + "9" * 41,

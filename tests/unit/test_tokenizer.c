@@ -147,6 +147,25 @@ static void long_runs_come_back(void **state) {
     free(text);
 }
 
+/* Which bounds the memory that a word takes. */
+static void words_beyond_the_bound_are_cut(void **state) {
+    (void)state;
+    size_t size = BPE_WORD_MAX + 1;
+    char *text = malloc(size);
+    assert_non_null(text);
+    memset(text, 'a', size);
+    text[0] = 'z';
+    struct tokenizer *t = of_pre("smollm");
+    struct tokens whole = encode(t, text, size), parts = encode(t, text, BPE_WORD_MAX);
+    assert_true(tokenizer_encode(t, text + BPE_WORD_MAX, 1, &parts, NULL));
+    assert_int_equal(whole.count, parts.count);
+    assert_memory_equal(whole.ids, parts.ids, whole.count * sizeof *whole.ids);
+    tokens_finish(&whole);
+    tokens_finish(&parts);
+    tokenizer_destroy(t);
+    free(text);
+}
+
 static void encode_appends(void **state) {
     (void)state;
     struct tokenizer *t = of_pre("smollm");
@@ -532,6 +551,7 @@ int main(void) {
         cmocka_unit_test(tokens_are_those_of_llama_cpp),
         cmocka_unit_test(any_bytes_come_back),
         cmocka_unit_test(long_runs_come_back),
+        cmocka_unit_test(words_beyond_the_bound_are_cut),
         cmocka_unit_test(encode_appends),
         cmocka_unit_test(no_text_gives_control_tokens),
         cmocka_unit_test(known_control_names_need_no_type),
