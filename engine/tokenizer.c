@@ -50,7 +50,7 @@ static int shown(size_t size) {
     return size < 60 ? (int)size : 60;
 }
 
-/* Reads the text at `key` and compares it with nothing yet; `expected` is for the message. */
+/* The text at `key`, whatever it says; `expected` is for the message. */
 static bool read_name(const struct gguf *g, const char *key, const char *expected,
                       struct gguf_text *name, struct error *error) {
     return gguf_find(g, key)
