@@ -38,9 +38,9 @@ install_packages() {
     if [ "$(id -u)" -ne 0 ]; then
         as_root=sudo
     fi
-    echo "+ $as_root apt-get update"
+    echo "+ ${as_root:+sudo }apt-get update"
     $as_root apt-get update -q || echo "apt-get update failed; going on with the lists that are here"
-    echo "+ $as_root apt-get install -y --no-install-recommends $missing"
+    echo "+ ${as_root:+sudo }apt-get install -y --no-install-recommends $missing"
     # shellcheck disable=SC2086 # a list of words
     $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $missing
 }
