@@ -4,17 +4,13 @@
  */
 #include <stdio.h>
 
+#include "app/answer_report.h"
 #include "app/commands.h"
 #include "app/generation.h"
 #include "app/json.h"
 #include "app/loading.h"
 #include "app/options.h"
 #include "app/stdin_text.h"
-
-static bool print_piece(void *context, const char *text, size_t size) {
-    (void)context;
-    return fwrite(text, 1, size, stdout) == size && fflush(stdout) == 0;
-}
 
 static bool read_prompt(struct session *session, struct engine *engine, const struct bytes *prompt,
                         const struct options *options, struct error *error) {
@@ -45,7 +41,7 @@ static int continue_prompt(const struct options *options, const struct bytes *pr
         session = session_create(loaded.engine, &o, error);
         struct answer_options a = {.tokens = tokens,
                                    .sampler = sampler_options_of(options),
-                                   .show = options->json ? NULL : print_piece};
+                                   .show = options->json ? NULL : answer_print_piece};
         ok = session && read_prompt(session, loaded.engine, prompt, options, error) &&
              generate_text(session, loaded.engine, NULL, &a, &g, error);
     }

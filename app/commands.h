@@ -8,8 +8,13 @@
 
 extern const struct command command_ask;
 extern const struct command command_bench;
+extern const struct command command_chat;
 extern const struct command command_doctor;
 extern const struct command command_eval;
+extern const struct command command_find;
 extern const struct command command_generate;
+extern const struct command command_ingest;
 extern const struct command command_model;
+extern const struct command command_session;
+extern const struct command command_source;
 extern const struct command command_tokenize;

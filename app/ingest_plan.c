@@ -108,7 +108,8 @@ static bool mark_document(struct planned *d, uint64_t position, uint64_t chunk, 
     return true;
 }
 
-static bool plan_marks(struct ingest_plan *plan, int64_t position, uint32_t chunk, struct error *error) {
+static bool plan_marks(struct ingest_plan *plan, int64_t position, uint32_t chunk,
+                       struct error *error) {
     uint64_t apart = plan->tokens / MARKS_PER_RUN, at = (uint64_t)position, last = at;
     apart = apart > TOKENS_BETWEEN_MARKS ? apart : TOKENS_BETWEEN_MARKS;
     for (size_t i = 0; i < plan->count; i++) {

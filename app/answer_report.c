@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Printing an answer.
+ */
+#include "app/answer_report.h"
+
+#include <stdio.h>
+
+#include "app/json.h"
+
+bool answer_print_piece(void *context, const char *text, size_t size) {
+    (void)context;
+    return fwrite(text, 1, size, stdout) == size && fflush(stdout) == 0;
+}
+
+static int print_json(const struct answer *a, bool cite, struct error *error) {
+    const char *text = a->supported ? (const char *)a->text.data : answer_unsupported;
+    json_t *citations = cite ? citations_json(&a->citations) : json_array();
+    return json_print(json_pack("{s:o, s:b, s:o, s:I, s:I, s:f, s:f}", "answer", json_text(text),
+                                "supported", (int)a->supported, "citations", citations,
+                                "prefill_tokens", (json_int_t)a->prefill_tokens, "answer_tokens",
+                                (json_int_t)a->answer_tokens, "first_token_seconds",
+                                a->first_token_seconds, "tokens_per_second", a->tokens_per_second),
+                      error);
+}
+
+static int print_text(const struct answer *a, bool cite, struct error *error) {
+    struct bytes text = {0};
+    bool ok = !cite || a->citations.count == 0 || citations_text(&a->citations, &text, error);
+    if (!a->supported) {
+        fputs(answer_unsupported, stdout);
+    }
+    putchar('\n');
+    if (ok && text.size) {
+        putchar('\n');
+        fwrite(text.data, 1, text.size, stdout);
+    }
+    fflush(stdout);
+    bytes_finish(&text);
+    return ok ? 0 : (int)error->code;
+}
+
+int answer_report(const struct answer *a, const struct options *options, bool cite,
+                  struct error *error) {
+    int code = options->json ? print_json(a, cite, error) : print_text(a, cite, error);
+    if (code == 0) {
+        code = !a->supported ? ERROR_NOT_IN_SOURCES : a->stopped ? ERROR_INTERRUPTED : 0;
+    }
+    return code;
+}
