@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A loop is published by raising `epoch`; every thread then draws indices from `next` until none is
- * left. A worker reports that it is through with an epoch by lowering `busy`; the caller waits for
- * zero, so no worker can still be looking at an old loop when a new one is written.
+ * A loop is published by opening the gate under a new epoch; threads that come through it draw
+ * indices from `next` until none is left. The caller draws too, then shuts the gate and waits only
+ * for those inside: a worker that the system did not run meanwhile is not waited for.
  */
 #include "engine/base/pool.h"
 
@@ -10,10 +10,13 @@
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdlib.h>
 
 /* Turns of the waiting loop before a thread sleeps; each is one pause instruction, 10 to 50 ns. */
 enum { SPINS = 4000 };
+
+static const uint64_t OPEN = 1u << 31, INSIDE = (1u << 31) - 1;
 
 struct worker {
     struct pool *pool;
@@ -29,12 +32,12 @@ struct pool {
     void *context;
     size_t count;
     atomic_size_t next;
-    atomic_size_t busy;
-    atomic_uint epoch;
+    /* Epoch in the upper half, OPEN, and in the lower bits how many workers are inside. */
+    atomic_uint_fast64_t gate;
     atomic_bool stop;
 
     pthread_mutex_t mutex;
-    pthread_cond_t wake; /* epoch was raised */
+    pthread_cond_t wake; /* the gate was opened */
     size_t sleeping;     /* under mutex */
 };
 
@@ -56,43 +59,68 @@ static void draw(struct pool *pool, size_t thread) {
     }
 }
 
-static void wait_for_epoch_after(struct pool *pool, unsigned seen) {
+static uint32_t epoch_of(uint64_t gate) {
+    return (uint32_t)(gate >> 32);
+}
+
+static bool news_since(struct pool *pool, uint32_t seen) {
+    return epoch_of(atomic_load_explicit(&pool->gate, memory_order_acquire)) != seen;
+}
+
+static void wait_for_epoch_after(struct pool *pool, uint32_t seen) {
     for (int i = 0; i < SPINS; i++) {
-        if (atomic_load_explicit(&pool->epoch, memory_order_acquire) != seen) {
+        if (news_since(pool, seen)) {
             return;
         }
         pause_briefly();
     }
     pthread_mutex_lock(&pool->mutex);
     pool->sleeping++;
-    while (atomic_load_explicit(&pool->epoch, memory_order_acquire) == seen) {
+    while (!news_since(pool, seen)) {
         pthread_cond_wait(&pool->wake, &pool->mutex);
     }
     pool->sleeping--;
     pthread_mutex_unlock(&pool->mutex);
 }
 
-static void publish(struct pool *pool) {
+/* Opens the gate for a new epoch; nobody is inside. */
+static void open_gate(struct pool *pool) {
     pthread_mutex_lock(&pool->mutex);
-    atomic_fetch_add_explicit(&pool->epoch, 1, memory_order_release);
+    uint64_t gate = atomic_load_explicit(&pool->gate, memory_order_relaxed);
+    uint64_t next = ((uint64_t)(epoch_of(gate) + 1) << 32) | OPEN;
+    atomic_store_explicit(&pool->gate, next, memory_order_release);
     if (pool->sleeping) {
         pthread_cond_broadcast(&pool->wake);
     }
     pthread_mutex_unlock(&pool->mutex);
 }
 
+/* False when the gate is shut already. */
+static bool enter(struct pool *pool) {
+    uint_fast64_t gate = atomic_load_explicit(&pool->gate, memory_order_acquire);
+    while (gate & OPEN) {
+        if (atomic_compare_exchange_weak_explicit(&pool->gate, &gate, gate + 1,
+                                                  memory_order_acq_rel, memory_order_acquire)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void *work(void *context) {
     struct worker *worker = context;
     struct pool *pool = worker->pool;
-    unsigned seen = 0;
+    uint32_t seen = 0;
     for (;;) {
         wait_for_epoch_after(pool, seen);
-        seen++;
         if (atomic_load_explicit(&pool->stop, memory_order_acquire)) {
             return NULL;
         }
-        draw(pool, worker->index);
-        atomic_fetch_sub_explicit(&pool->busy, 1, memory_order_release);
+        seen = epoch_of(atomic_load_explicit(&pool->gate, memory_order_acquire));
+        if (enter(pool)) {
+            draw(pool, worker->index);
+            atomic_fetch_sub_explicit(&pool->gate, 1, memory_order_release);
+        }
     }
 }
 
@@ -128,7 +156,7 @@ void pool_destroy(struct pool *pool) {
         return;
     }
     atomic_store_explicit(&pool->stop, true, memory_order_release);
-    publish(pool);
+    open_gate(pool);
     for (size_t i = 0; i + 1 < pool->threads; i++) {
         pthread_join(pool->workers[i].thread, NULL);
     }
@@ -153,10 +181,11 @@ void pool_run(struct pool *pool, size_t count, pool_task *task, void *context) {
     pool->context = context;
     pool->count = count;
     atomic_store_explicit(&pool->next, 0, memory_order_relaxed);
-    atomic_store_explicit(&pool->busy, pool->threads - 1, memory_order_relaxed);
-    publish(pool);
+    open_gate(pool);
     draw(pool, 0);
-    for (unsigned turn = 0; atomic_load_explicit(&pool->busy, memory_order_acquire) != 0; turn++) {
+    atomic_fetch_and_explicit(&pool->gate, ~OPEN, memory_order_acq_rel);
+    for (unsigned turn = 0; atomic_load_explicit(&pool->gate, memory_order_acquire) & INSIDE;
+         turn++) {
         if (turn < SPINS) {
             pause_briefly();
         } else {
