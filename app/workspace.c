@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "app/paths.h"
 #include "app/store_index.h"
@@ -45,11 +46,27 @@ static bool open_store(struct workspace *w, const char *name, enum workspace_use
     return w->store != NULL;
 }
 
+static bool session_exists(const char *name) {
+    struct paths paths;
+    if (!paths_init(&paths, NULL)) {
+        return false;
+    }
+    char *path = paths_session(&paths, name, NULL);
+    bool exists = path && access(path, F_OK) == 0;
+    free(path);
+    paths_finish(&paths);
+    return exists;
+}
+
 bool workspace_open(struct workspace *w, const struct options *options, const char *name,
                     enum workspace_use use, const char *mark, struct error *error) {
     *w = (struct workspace){.name = strdup(name), .words = words_create()};
     bool ok = (w->name && w->words) ||
               error_set(error, ERROR_NO_SPACE, "no memory to open session %s", name);
+    /* No file is made for a model that cannot be loaded. */
+    if (ok && use == WORKSPACE_READ && !session_exists(name)) {
+        ok = load_engine(&w->loaded, options, true, error);
+    }
     ok = ok && open_store(w, name, use, error) &&
          (w->index = store_index_create(w->store, error)) &&
          (!needs_model(use) || workspace_load_memory(w, options, mark, error));

@@ -46,7 +46,7 @@ static bool load_model(struct workspace *w, const struct options *options,
     if (!o.model && stored->maker.model.size) {
         o.model = stored->maker.model.data;
     }
-    if (!load_engine(&w->loaded, &o, true, error)) {
+    if (!w->loaded.engine && !load_engine(&w->loaded, &o, true, error)) {
         return false;
     }
     struct maker_text present;
