@@ -180,8 +180,13 @@ void db_leave_wal(struct store *store) {
     }
 }
 
+/* A rollback can itself fail, for lack of memory; then it is done before the next transaction. */
+static bool roll_back(struct store *store, struct error *error) {
+    return sqlite3_get_autocommit(store->db) || db_run(store, "ROLLBACK", error);
+}
+
 bool db_read_begin(struct store *store, struct error *error) {
-    if (store->depth == 0 && !db_run(store, "BEGIN", error)) {
+    if (store->depth == 0 && (!roll_back(store, error) || !db_run(store, "BEGIN", error))) {
         return false;
     }
     store->depth++;
@@ -190,8 +195,8 @@ bool db_read_begin(struct store *store, struct error *error) {
 
 void db_read_end(struct store *store) {
     assert(store->depth > 0);
-    if (--store->depth == 0 && !sqlite3_get_autocommit(store->db)) {
-        db_run(store, "ROLLBACK", NULL); /* ends the view; there is nothing to undo */
+    if (--store->depth == 0) {
+        roll_back(store, NULL); /* ends the view; there is nothing to undo */
     }
 }
 
@@ -221,7 +226,7 @@ bool store_begin(struct store *store, struct error *error) {
         store->depth++;
         return true;
     }
-    if (!db_run(store, "BEGIN IMMEDIATE", error)) {
+    if (!roll_back(store, error) || !db_run(store, "BEGIN IMMEDIATE", error)) {
         return false;
     }
     store->depth = 1;
@@ -232,27 +237,26 @@ bool store_end(struct store *store, bool ok, struct error *error) {
     assert(store->depth > 0);
     /* On a full disk and the like SQLite undoes the whole transaction by itself. */
     bool alive = !sqlite3_get_autocommit(store->db);
-    if (ok && !alive) {
+    if (ok && (!alive || store->spoiled)) {
         ok = error_set(error, ERROR_FAILURE, "'%s': the transaction was undone by an earlier error",
                        store->path);
     }
     if (--store->depth > 0) {
-        if (ok) {
-            return db_run(store, "RELEASE nested", error);
+        if (alive && !ok && !db_run(store, "ROLLBACK TO nested", NULL)) {
+            store->spoiled = true;
         }
-        if (alive) {
-            db_run(store, "ROLLBACK TO nested", NULL);
-            db_run(store, "RELEASE nested", NULL);
+        if (alive && !db_run(store, "RELEASE nested", ok ? error : NULL)) {
+            store->spoiled = true;
+            ok = false;
         }
-        return false;
+        return ok;
     }
+    store->spoiled = false;
     if (ok && db_run(store, "COMMIT", error)) {
         store->marked = true;
         return true;
     }
-    if (!sqlite3_get_autocommit(store->db)) {
-        db_run(store, "ROLLBACK", NULL);
-    }
+    roll_back(store, NULL);
     return false;
 }
 

@@ -19,6 +19,7 @@ struct store {
     bool writing;
     bool wal;
     bool marked;    /* this connection has committed something, first of all that it writes */
+    bool spoiled;   /* part of the transaction could not be undone alone: all of it must be */
     unsigned depth; /* of nested transactions */
 };
 
