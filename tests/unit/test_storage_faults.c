@@ -95,7 +95,7 @@ enum { TEXT = 9000, PART = 20000 };
 
 static void make_text(char text[TEXT]) {
     for (int i = 0; i < TEXT; i++) {
-        text[i] = i % 61 == 60 ? '\n' : i % 7 == 6 ? ' ' : (char)('a' + i * i % 23);
+        text[i] = i % 61 == 60 ? '\n' : i % 7 == 6 ? ' ' : "abcdefghijklmnopqrstuvw"[i * i % 23];
     }
     memcpy(text, "needle ", 7);
 }
