@@ -269,7 +269,7 @@ static bool add(struct store *store, const struct store_source *source, const ui
 bool store_document_add(struct store *store, const struct store_source *source, int64_t *id,
                         struct error *error) {
     uint8_t hash[HASH_BYTES];
-    *id = 0;
+    int64_t made = 0;
     if (source->text.size > STORE_TEXT_MAX) {
         return error_set(error, ERROR_USAGE, "a text of %zu bytes; at most %llu can be stored",
                          source->text.size, (unsigned long long)STORE_TEXT_MAX);
@@ -284,7 +284,11 @@ bool store_document_add(struct store *store, const struct store_source *source, 
     if (!store_begin(store, error)) {
         return false;
     }
-    return store_end(store, add(store, source, hash, id, error), error);
+    bool ok = store_end(store, add(store, source, hash, &made, error), error);
+    if (id) {
+        *id = ok ? made : 0;
+    }
+    return ok;
 }
 
 bool store_document_begin_reading(struct store *store, int64_t id, int64_t position, int64_t tokens,

@@ -70,7 +70,8 @@ bool store_is_read(const struct store_document *document, int64_t position);
 
 /* Stores the source whole, in one transaction. When the path is there already: with the same text
  * the present document is kept (its mtime and source facts are renewed) and `id` is its; with
- * another, that one becomes STORE_REPLACED. Removes the path from the list of skips. */
+ * another, that one becomes STORE_REPLACED. Removes the path from the list of skips. `id` may be
+ * NULL. Errors: ERROR_USAGE for offsets that are not as said above. */
 bool store_document_add(struct store *store, const struct store_source *source, int64_t *id,
                         struct error *error);
 

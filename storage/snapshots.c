@@ -261,7 +261,9 @@ bool store_snapshot_save(struct store *store, const struct store_snapshot *snaps
     if (!ok) {
         return error_prefix(error, "saving a memory of %llu bytes", (unsigned long long)size);
     }
-    *generation = made.generation;
+    if (generation) {
+        *generation = made.generation;
+    }
     return true;
 }
 

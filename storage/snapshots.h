@@ -40,7 +40,7 @@ struct store_budget {
 
 /* Writes the snapshot and thins out, in one transaction. An earlier snapshot with the same mark
  * loses it. Parts that equal stored ones are not stored again. `budget` NULL: STORE_MARKS, any
- * size. ERROR_NO_SPACE leaves the generations that were there. */
+ * size. `generation` may be NULL. ERROR_NO_SPACE leaves the generations that were there. */
 bool store_snapshot_save(struct store *store, const struct store_snapshot *snapshot,
                          const struct store_part *parts, size_t count,
                          const struct store_budget *budget, int64_t *generation,

@@ -37,7 +37,7 @@ static bool add_citations(struct store *store, int64_t id, const struct store_tu
 bool store_turn_add(struct store *store, const struct store_turn *turn, int64_t *id,
                     struct error *error) {
     uint8_t hash[HASH_BYTES];
-    *id = 0;
+    int64_t made = 0;
     if (!hash_of(turn->body.data ? turn->body.data : "", turn->body.size, hash)) {
         return error_set(error, ERROR_NO_SPACE, "out of memory");
     }
@@ -54,8 +54,12 @@ bool store_turn_add(struct store *store, const struct store_turn *turn, int64_t 
     statement_bind_integer(&s, 5, turn->prefill_tokens);
     statement_bind_integer(&s, 6, turn->complete);
     bool ok = statement_run(&s, error);
-    *id = ok ? sqlite3_last_insert_rowid(store->db) : 0;
-    return store_end(store, ok && add_citations(store, *id, turn, error), error);
+    made = ok ? sqlite3_last_insert_rowid(store->db) : 0;
+    ok = store_end(store, ok && add_citations(store, made, turn, error), error);
+    if (id) {
+        *id = ok ? made : 0;
+    }
+    return ok;
 }
 
 static bool read_citations(struct store *store, struct store_turn *turn, struct error *error) {

@@ -23,7 +23,7 @@ struct store_turn {
     size_t citations_count;
 };
 
-/* Errors: ERROR_USAGE when a citation names no document. */
+/* `id` may be NULL. Errors: ERROR_USAGE when a citation names no document. */
 bool store_turn_add(struct store *store, const struct store_turn *turn, int64_t *id,
                     struct error *error);
 

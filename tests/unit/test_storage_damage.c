@@ -70,16 +70,14 @@ static bool save(struct store *store, int64_t position, struct error *error) {
         parts[layer] = (struct store_part){blob_of("fast"), layer, data[layer], PART};
     }
     const struct store_snapshot snapshot = {.position = position};
-    int64_t generation;
-    return store_snapshot_save(store, &snapshot, parts, PARTS, NULL, &generation, error);
+    return store_snapshot_save(store, &snapshot, parts, PARTS, NULL, NULL, error);
 }
 
 static bool say(struct store *store, int number, struct error *error) {
     char body[100];
     snprintf(body, sizeof body, "turn %d", number);
     const struct store_turn turn = {.role = blob_of("user"), .body = blob_of(body)};
-    int64_t id;
-    return store_turn_add(store, &turn, &id, error);
+    return store_turn_add(store, &turn, NULL, error);
 }
 
 static bool take(void *context, const struct store_part *part, struct error *error) {

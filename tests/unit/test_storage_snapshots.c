@@ -324,7 +324,7 @@ static void turns_are_kept_in_order(void **state) {
     citations[1].document = 99;
     const struct store_turn wrong = {
         .role = blob_of("assistant"), .citations = citations, .citations_count = 2};
-    assert_error(store_turn_add(store, &wrong, &id, &error), ERROR_USAGE, "document 99");
+    assert_error(store_turn_add(store, &wrong, NULL, &error), ERROR_USAGE, "document 99");
     store_close(store);
 
     store = temp_open(temp_path("turns.db"), STORE_READ);
