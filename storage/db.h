@@ -8,6 +8,7 @@
 #include <sqlite3.h>
 
 #include "storage/lock.h"
+#include "storage/search.h"
 #include "storage/store.h"
 
 enum { DB_BUSY_MS = 5000 };
@@ -21,6 +22,8 @@ struct store {
     bool marked;    /* this connection has committed something, first of all that it writes */
     bool spoiled;   /* part of the transaction could not be undone alone: all of it must be */
     unsigned depth; /* of nested transactions */
+    struct store_words words; /* put NULL: storage's own */
+    char words_name[64];
 };
 
 /* Opens the existing file store->path; `flags` as for sqlite3_open_v2. */

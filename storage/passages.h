@@ -12,5 +12,10 @@ bool passages_add(struct store *store, int64_t text, const struct store_source *
                   struct error *error);
 bool passages_drop(struct store *store, int64_t text, struct error *error);
 
+/* False, with an error, unless the store has the rule by which its index was made. */
+bool passages_check_rule(struct store *store, struct error *error);
+/* Makes the whole index again by the store's present rule, and notes that. */
+bool passages_rebuild(struct store *store, struct error *error);
+
 /* Compares the index with itself; needs a store that is open for writing. */
 bool passages_check_index(struct store *store, struct error *error);

@@ -15,12 +15,13 @@
 
 const struct migration schema_migrations[] = {
     {1,
-     /* One row. clean: 0 from a writer's first commit until it closes the file in good order. */
+     /* One row. clean: 0 from a writer's first commit until it closes the file in good order.
+      * words: the rule that made the index, empty for storage's own. */
      "CREATE TABLE session(id INTEGER PRIMARY KEY CHECK(id = 1), clean INTEGER NOT NULL,"
      " created INTEGER NOT NULL, title BLOB NOT NULL, model BLOB NOT NULL,"
      " model_print BLOB NOT NULL, adapter BLOB NOT NULL, adapter_print BLOB NOT NULL,"
-     " spec INTEGER NOT NULL) STRICT;"
-     "INSERT INTO session VALUES(1, 1, 0, x'', x'', x'', x'', x'', 0);"
+     " spec INTEGER NOT NULL, words BLOB NOT NULL) STRICT;"
+     "INSERT INTO session VALUES(1, 1, 0, x'', x'', x'', x'', x'', 0, x'');"
      "CREATE TABLE setting(name BLOB PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID;"
 
      /* A text is stored once, however many documents have it, in pieces of 64 KiB (the last is
@@ -50,11 +51,11 @@ const struct migration schema_migrations[] = {
      "CREATE TABLE skip(id INTEGER PRIMARY KEY, path BLOB NOT NULL UNIQUE,"
      " reason BLOB NOT NULL) STRICT;"
 
-     /* The index keeps no copy of the text; a row's id is its passage's. names: identifiers cut
-      * into words, the words of the label, pairs of ideographs (terms.c). */
+     /* The index keeps no copy of the text; a row's id is its passage's. words: those of the text
+      * by the session's rule; names: those of the text's label and of the heading. */
      "CREATE TABLE passage(id INTEGER PRIMARY KEY AUTOINCREMENT,"
      " text INTEGER NOT NULL REFERENCES text, begin INTEGER NOT NULL, end INTEGER NOT NULL,"
-     " first_line INTEGER NOT NULL, last_line INTEGER NOT NULL) STRICT;"
+     " first_line INTEGER NOT NULL, last_line INTEGER NOT NULL, heading BLOB NOT NULL) STRICT;"
      "CREATE INDEX passage_text ON passage(text, begin);"
      "CREATE VIRTUAL TABLE passage_index USING fts5(words, names, content='',"
      " tokenize='porter unicode61 remove_diacritics 2');"

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "engine/base/bytes.h"
+#include "storage/passages.h"
 #include "storage/rows.h"
 #include "storage/statement.h"
 #include "storage/terms.h"
@@ -27,9 +28,11 @@ static void put_string(struct bytes *out, struct blob text) {
     bytes_put_u8(out, '"');
 }
 
-static void put_term(struct bytes *out, struct blob term) {
+static void put_term(const struct store *store, struct bytes *out, struct blob term) {
     struct bytes parts = {0};
-    terms_split(term, &parts);
+    if (!store->words.put) {
+        terms_split(term, &parts);
+    }
     bytes_put_u8(out, '(');
     put_string(out, term);
     if (parts.size > 0) {
@@ -45,23 +48,79 @@ static struct blob as_blob(const struct bytes *b) {
     return (struct blob){(const char *)b->data, b->size};
 }
 
+bool store_use_words(struct store *store, const struct store_words *words, struct error *error) {
+    if (strlen(words->name) >= sizeof store->words_name) {
+        return error_set(error, ERROR_USAGE, "the name '%s' of a rule for words is too long",
+                         words->name);
+    }
+    strcpy(store->words_name, words->name);
+    store->words = *words;
+    struct error other = {0};
+    if (passages_check_rule(store, &other)) {
+        return true;
+    }
+    if (other.code == ERROR_INCOMPATIBLE && store->writing) {
+        return passages_rebuild(store, error);
+    }
+    uint64_t passages = 0;
+    if (other.code == ERROR_INCOMPATIBLE && store_passages_count(store, &passages, NULL) &&
+        passages == 0) {
+        return true; /* there is no index yet that could differ */
+    }
+    if (error) {
+        *error = other;
+    }
+    return false;
+}
+
+bool store_passages_count(struct store *store, uint64_t *passages, struct error *error) {
+    int64_t count;
+    bool ok = db_integer(store, "SELECT count(*) FROM passage", &count, error);
+    *passages = (uint64_t)count;
+    return ok;
+}
+
+/* `match`: the term in the syntax of FTS5. */
+static bool count_term(struct store *store, struct blob match, uint64_t *passages,
+                       struct error *error) {
+    struct bytes in_text = {0};
+    bytes_put(&in_text, "words : ", 8);
+    bytes_put(&in_text, match.data, match.size);
+    *passages = 0;
+    if (in_text.failed) {
+        bytes_finish(&in_text);
+        return error_set(error, ERROR_NO_SPACE, "out of memory");
+    }
+    struct statement s =
+        statement_of(store, "SELECT count(*) FROM passage_index WHERE passage_index MATCH ?1");
+    statement_bind_text(&s, 1, as_blob(&in_text));
+    if (statement_next(&s)) {
+        *passages = (uint64_t)statement_integer(&s, 0);
+    }
+    bool ok = statement_end(&s, error);
+    bytes_finish(&in_text);
+    return ok;
+}
+
+bool store_frequency(struct store *store, struct blob term, uint64_t *passages,
+                     struct error *error) {
+    struct bytes match = {0};
+    *passages = 0;
+    put_term(store, &match, term);
+    bool ok = !match.failed || error_set(error, ERROR_NO_SPACE, "out of memory");
+    ok = ok && count_term(store, as_blob(&match), passages, error);
+    bytes_finish(&match);
+    return ok;
+}
+
 /* Fills hits->frequency and hits->passages. */
 static bool count_terms(struct store *store, const struct bytes *terms, size_t count,
                         struct store_hits *hits, struct error *error) {
-    int64_t passages;
-    if (!db_integer(store, "SELECT count(*) FROM passage", &passages, error)) {
-        return false;
+    bool ok = store_passages_count(store, &hits->passages, error);
+    for (size_t i = 0; ok && i < count; i++) {
+        ok = count_term(store, as_blob(&terms[i]), &hits->frequency[i], error);
     }
-    hits->passages = (uint64_t)passages;
-    struct statement s =
-        statement_of(store, "SELECT count(*) FROM passage_index WHERE passage_index MATCH ?1");
-    for (size_t i = 0; i < count && s.code == SQLITE_OK; i++) {
-        statement_bind_text(&s, 1, as_blob(&terms[i]));
-        while (statement_next(&s)) {
-            hits->frequency[i] = (uint64_t)statement_integer(&s, 0);
-        }
-    }
-    return statement_end(&s, error);
+    return ok;
 }
 
 static bool mark_matches(struct store *store, const struct bytes *terms, size_t count,
@@ -89,7 +148,7 @@ static bool mark_matches(struct store *store, const struct bytes *terms, size_t 
 static bool rank(struct store *store, const struct store_query *query, struct blob match,
                  struct store_hits *hits, struct error *error) {
     const struct store_horizon *horizon = query->horizon;
-    /* A word of the text weighs twice what a part of an identifier or of the path does. */
+    /* A word of the text weighs twice what one of the heading or the path does. */
     struct statement ranked =
         statement_of(store, "SELECT rowid, rank FROM passage_index WHERE passage_index MATCH ?1"
                             " AND rank MATCH 'bm25(1.0, 0.5)' ORDER BY rank");
@@ -138,7 +197,7 @@ bool store_search(struct store *store, const struct store_query *query, struct s
     }
     struct bytes terms[STORE_TERMS_MAX] = {0}, match = {0};
     for (size_t i = 0; i < query->count; i++) {
-        put_term(&terms[i], query->terms[i]);
+        put_term(store, &terms[i], query->terms[i]);
         if (i > 0) {
             bytes_put(&match, query->all ? " AND " : " OR ", query->all ? 5 : 4);
         }
@@ -148,7 +207,8 @@ bool store_search(struct store *store, const struct store_query *query, struct s
     bool ok = !match.failed || error_set(error, ERROR_NO_SPACE, "out of memory");
     ok = ok && db_read_begin(store, error);
     if (ok) {
-        ok = rank(store, query, as_blob(&match), hits, error) &&
+        ok = (store->words.put || passages_check_rule(store, error)) &&
+             rank(store, query, as_blob(&match), hits, error) &&
              count_terms(store, terms, query->count, hits, error) &&
              mark_matches(store, terms, query->count, hits, error);
         db_read_end(store);

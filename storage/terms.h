@@ -3,9 +3,6 @@
  * Inside storage/ only: the words that the index's own tokenizer does not see. Identifiers are cut
  * where case or kind changes (readHTTPFile2: read HTTP File 2; unicode61 itself cuts at '_'), and
  * runs of ideographs, kana or hangul, which are written without spaces, become pairs.
- *
- * Index entries are removed by giving the index the same words again: a change of these rules needs
- * a migration that rebuilds the index.
  */
 #pragma once
 
