@@ -34,7 +34,8 @@ def main(logs):
             with open(log, encoding="utf-8", errors="replace") as file:
                 tests = [json.loads(line) for line in file if line.strip()]
         except (OSError, ValueError) as error:
-            tests, failures = [], failures + [f"{log}: {error}"]
+            failures.append(f"{log}: {error}")
+            continue
         if not tests:
             failures.append(f"{log}: no test ran")
         for test in tests:
