@@ -20,7 +20,7 @@
 
 /* In the order asked; text takes what is left, or finds it binary. */
 static const struct importer *const importers[] = {
-    &importer_text,
+    &importer_pdf, &importer_gzip, &importer_epub, &importer_docx, &importer_html, &importer_text,
 };
 
 struct import_limits import_limits_default(void) {
@@ -70,21 +70,35 @@ static enum import_result skip(struct skips *skips, const char *name, bool by_ru
     return skips_add(skips, name, by_rule, "%s", reason) ? IMPORT_SKIPPED : no_memory(name, error);
 }
 
+const struct importer *importer_for(const uint8_t *data, size_t size, const char *name) {
+    size_t i = 0;
+    while (!importers[i]->matches(data, size, name)) {
+        i++;
+    }
+    return importers[i];
+}
+
 enum import_result import_bytes(const void *data, size_t size, const char *name,
                                 const struct import_limits *limits, struct document *document,
                                 struct skips *skips, struct error *error) {
-    const struct importer *importer = NULL;
-    for (size_t i = 0; !importer && i < sizeof importers / sizeof *importers; i++) {
-        if (importers[i]->matches(data, size, name)) {
-            importer = importers[i];
-        }
-    }
+    const struct importer *importer = importer_for(data, size, name);
     struct error why = {0};
+    struct bytes utf8 = {0};
     if (!document_set_name(document, name)) {
         return no_memory(name, error);
     }
-    bool ok = importer->isolated ? isolate_read(importer, data, size, limits, document, &why)
-                                 : importer->read(data, size, limits, document, &why);
+    bool ok = true;
+    if (importer->decode) {
+        ok = importer->decode(data, size, &utf8, &why);
+        ok = ok && (!utf8.failed || error_set(&why, ERROR_NO_SPACE, "out of memory"));
+        data = utf8.data;
+        size = utf8.size;
+    }
+    if (ok) {
+        ok = importer->isolated ? isolate_read(importer, data, size, limits, document, &why)
+                                : importer->read(data, size, limits, document, &why);
+    }
+    bytes_finish(&utf8);
     if (ok) {
         return IMPORT_TAKEN;
     }

@@ -28,6 +28,9 @@ struct importer {
     bool isolated;
     /* `name` may be an address, or "stdin"; the first bytes decide where they can. */
     bool (*matches)(const uint8_t *data, size_t size, const char *name);
+    /* Where the bytes are text of some character set: their UTF-8, which `read` then gets. Never
+     * isolated, since iconv loads a file for each set. NULL: `read` gets the bytes themselves. */
+    bool (*decode)(const uint8_t *data, size_t size, struct bytes *utf8, struct error *error);
     /* Fills text, kind, pages and sections; the name is there already. On failure `error` says what
      * is wrong with the bytes: ERROR_INCOMPATIBLE when they are simply not a text. */
     bool (*read)(const uint8_t *data, size_t size, const struct import_limits *limits,

@@ -23,22 +23,23 @@ static bool matches(const uint8_t *data, size_t size, const char *name) {
     return true;
 }
 
-static bool read_text(const uint8_t *data, size_t size, const struct import_limits *limits,
-                      struct document *document, struct error *error) {
-    (void)limits;
+static bool decode(const uint8_t *data, size_t size, struct bytes *utf8, struct error *error) {
     const char *charset = encoding_guess(data, size);
     if (!charset) {
         return error_set(error, ERROR_INCOMPATIBLE, "binary");
     }
+    return encoding_decode(data, size, charset, utf8) ||
+           error_set(error, ERROR_FAILURE, "the system's iconv does not know %s", charset);
+}
+
+static bool read_text(const uint8_t *data, size_t size, const struct import_limits *limits,
+                      struct document *document, struct error *error) {
+    (void)limits;
     document->kind = import_has_extension(document->name, markdown_names) ? DOCUMENT_MARKDOWN
                      : import_has_extension(document->name, code_names)   ? DOCUMENT_CODE
                                                                           : DOCUMENT_TEXT;
     struct bytes text = {0};
-    bool known = encoding_decode(data, size, charset, &text);
-    if (!known) {
-        bytes_finish(&text);
-        return error_set(error, ERROR_FAILURE, "the system's iconv does not know %s", charset);
-    }
+    bytes_put(&text, data, size);
     if (!document_take_text(document, &text) ||
         (document->kind != DOCUMENT_CODE && !sections_find(document))) {
         bytes_finish(&text);
@@ -47,4 +48,4 @@ static bool read_text(const uint8_t *data, size_t size, const struct import_limi
     return true;
 }
 
-const struct importer importer_text = {"text", false, matches, read_text};
+const struct importer importer_text = {"text", false, matches, decode, read_text};
