@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "app/import/tree.h"
+
 static bool add_document(struct library *l, struct document *d, struct error *error) {
     struct document *grown = reallocarray(l->documents, l->count + 1, sizeof *grown);
     if (!grown) {
@@ -28,6 +30,17 @@ static bool read_file(struct library *l, const struct walked_file *file,
     return result == IMPORT_TAKEN ? add_document(l, &document, error) : result == IMPORT_SKIPPED;
 }
 
+/* Before the first file of a folder, the list of them all. */
+static bool read_tree(struct library *l, const struct walk *walk, size_t file,
+                      const char *const *paths, size_t count, struct error *error) {
+    size_t root = walk->files[file].root;
+    bool first = file == 0 || walk->files[file - 1].root != root;
+    struct document document = {0};
+    return !first || !tree_is_useful(walk, root) ||
+           (tree_document(walk, root, paths[root], count, &document, error) &&
+            add_document(l, &document, error));
+}
+
 bool library_read(struct library *l, const char *const *paths, size_t count,
                   const struct walk_options *options, struct error *error) {
     struct walk walk = {0};
@@ -38,7 +51,8 @@ bool library_read(struct library *l, const char *const *paths, size_t count,
     l->skips = walk.skips;
     walk.skips = (struct skips){0};
     for (size_t i = 0; ok && i < walk.count; i++) {
-        ok = read_file(l, &walk.files[i], &limits, error);
+        ok = read_tree(l, &walk, i, paths, count, error) &&
+             read_file(l, &walk.files[i], &limits, error);
     }
     walk_finish(&walk);
     return ok;

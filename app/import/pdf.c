@@ -54,10 +54,8 @@ static bool read_pdf(const uint8_t *data, size_t size, const struct import_limit
     int status = 0;
     bool ok = child_run(argv, data, size, &child, &raw, &status, error);
     if (ok && status != 0) {
-        char why[200];
-        strncpy(why, error->text, sizeof why - 1);
-        why[sizeof why - 1] = '\0';
-        ok = error_set(error, ERROR_FAILURE, "pdftotext: %s", *why ? why : "failed");
+        ok = *error->text ? error_prefix(error, "pdftotext")
+                          : error_set(error, ERROR_FAILURE, "pdftotext failed");
     }
     if (ok) {
         document->kind = DOCUMENT_PDF;
