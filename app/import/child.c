@@ -169,10 +169,13 @@ static bool collect(struct child *child, const struct child_limits *limits, stru
     }
     if (ok && WIFSIGNALED(raw)) {
         int sig = WTERMSIG(raw);
-        ok = error_set(error, sig == SIGINT ? ERROR_INTERRUPTED : ERROR_FAILURE,
-                       sig == SIGXCPU || sig == SIGKILL ? "took more than %u s of processor time"
-                                                        : "the parser crashed",
-                       limits->cpu_seconds);
+        ok = sig == SIGINT ? error_set(error, ERROR_INTERRUPTED, "stopped")
+             : sig == SIGXCPU || sig == SIGKILL
+                 ? error_set(error, ERROR_FAILURE, "took more than %u s of processor time",
+                             limits->cpu_seconds)
+                 : error_set(error, ERROR_FAILURE,
+                             "its parser crashed, or needed more than %" PRIu64 " MiB",
+                             limits->memory_bytes >> 20);
     }
     *status = ok ? WEXITSTATUS(raw) : -1;
     return ok;
