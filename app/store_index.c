@@ -22,10 +22,28 @@ struct store_index {
     size_t count;
 };
 
-struct store_index *store_index_create(struct store *store, struct error *error) {
+static bool put_stem(void *context, const struct word *word) {
+    struct bytes *out = context;
+    bytes_put_u8(out, ' ');
+    bytes_put(out, word->stem, word->size);
+    return !out->failed;
+}
+
+static bool put_words(void *context, struct blob text, struct bytes *out) {
+    words_of(context, text.data, text.size, put_stem, out);
+    return !out->failed;
+}
+
+struct store_index *store_index_create(struct store *store, struct words *words,
+                                       struct error *error) {
+    const struct store_words rule = {.name = "allmem 1", .put = put_words, .context = words};
     struct store_index *index = calloc(1, sizeof *index);
     if (!index) {
         error_set(error, ERROR_NO_SPACE, "no memory for the index");
+        return NULL;
+    }
+    if (!store_use_words(store, &rule, error)) {
+        free(index);
         return NULL;
     }
     index->store = store;
@@ -132,20 +150,18 @@ static bool run_query(struct store_index *index, const struct blob *terms, size_
 }
 
 static bool count(void *self, size_t *passages, struct error *error) {
-    struct blob any = blob_of("a");
-    struct store_hits hits = {0};
-    bool ok = run_query(self, &any, 1, 1, &hits, error);
-    *passages = (size_t)hits.passages;
-    store_hits_finish(&hits);
+    const struct store_index *index = self;
+    uint64_t n = 0;
+    bool ok = store_passages_count(index->store, &n, error);
+    *passages = (size_t)n;
     return ok;
 }
 
 static bool frequency(void *self, const char *stem, size_t *passages, struct error *error) {
-    struct blob term = blob_of(stem);
-    struct store_hits hits = {0};
-    bool ok = run_query(self, &term, 1, 1, &hits, error);
-    *passages = (size_t)hits.frequency[0];
-    store_hits_finish(&hits);
+    const struct store_index *index = self;
+    uint64_t n = 0;
+    bool ok = store_frequency(index->store, blob_of(stem), &n, error);
+    *passages = (size_t)n;
     return ok;
 }
 

@@ -10,8 +10,10 @@
 
 struct store_index;
 
-/* Borrows the store. NULL when memory runs out. */
-struct store_index *store_index_create(struct store *store, struct error *error);
+/* Borrows both; from now on the store cuts texts into words by `words`. Errors: as
+ * store_use_words. */
+struct store_index *store_index_create(struct store *store, struct words *words,
+                                       struct error *error);
 void store_index_destroy(struct store_index *index); /* accepts NULL */
 /* Searches only what a memory at this point had read; NULL: everything. Copied. */
 void store_index_limit(struct store_index *index, const struct store_horizon *horizon);

@@ -68,7 +68,7 @@ bool workspace_open(struct workspace *w, const struct options *options, const ch
         ok = load_engine(&w->loaded, options, true, error);
     }
     ok = ok && open_store(w, name, use, error) &&
-         (w->index = store_index_create(w->store, error)) &&
+         (w->index = store_index_create(w->store, w->words, error)) &&
          (!needs_model(use) || workspace_load_memory(w, options, mark, error));
     if (!ok) {
         workspace_close(w);
