@@ -9,7 +9,7 @@
 #include "engine/model.h"
 
 /* Rows of activations in one pass at most; a pass ends at the end of a chunk or of the text. */
-enum { TRANSFORMER_ROWS = 576 };
+enum { TRANSFORMER_ROWS = 3 * WINDOW_MAX_CHUNK };
 /* Rows whose logits are computed at a time: vocabularies are wide. */
 enum { TRANSFORMER_LOGIT_ROWS = 64 };
 

@@ -5,9 +5,9 @@
 #include "engine/window.h"
 
 bool window_check(const struct window_shape *s, struct error *error) {
-    if (s->chunk == 0 || s->chunk > 4096) {
-        return error_set(error, ERROR_USAGE, "write chunk is %u tokens, expected 1 to 4096",
-                         s->chunk);
+    if (s->chunk == 0 || s->chunk > WINDOW_MAX_CHUNK) {
+        return error_set(error, ERROR_USAGE, "write chunk is %u tokens, expected 1 to %d", s->chunk,
+                         WINDOW_MAX_CHUNK);
     }
     if (s->window == 0 || s->window % s->chunk != 0 || s->window > 1u << 24) {
         return error_set(error, ERROR_USAGE,

@@ -23,6 +23,9 @@
  */
 enum { WINDOW_SCORE_DELAY = 64 };
 
+/* The largest chunk: a pass of the transformer has room for three. */
+enum { WINDOW_MAX_CHUNK = 192 };
+
 struct window_shape {
     uint32_t layers;       /* L */
     uint32_t heads;        /* H, query heads */
