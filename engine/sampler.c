@@ -8,7 +8,7 @@
 #include <stdlib.h>
 
 struct candidate {
-    float p; /* logit, then probability */
+    float p; /* scaled distance below the best logit, then probability */
     token id;
 };
 
@@ -83,22 +83,22 @@ token sampler_next(struct sampler *s, const float *logits) {
     if (s->options.temperature == 0) {
         return best;
     }
-    /* Below e^-30 of the best a token is never drawn: leaving it out keeps the sort short. */
+    /* Measured from the best, so that no temperature and no logit overflows. Below e^-30 of it a
+     * token is never drawn: leaving it out keeps the sort short. */
     size_t n = 0;
-    float inverse = 1 / s->options.temperature, floor = logits[best] * inverse - 30;
     for (size_t i = 0; i < s->vocabulary; i++) {
-        if (logits[i] * inverse >= floor) {
-            s->candidates[n++] = (struct candidate){logits[i] * inverse, (token)i};
+        float below = (logits[i] - logits[best]) / s->options.temperature;
+        if (below >= -30) {
+            s->candidates[n++] = (struct candidate){below, (token)i};
         }
     }
     qsort(s->candidates, n, sizeof *s->candidates, more_likely_first);
     if (s->options.top_k && s->options.top_k < n) {
         n = s->options.top_k;
     }
-    float max = s->candidates[0].p;
     double sum = 0;
     for (size_t i = 0; i < n; i++) {
-        s->candidates[i].p = expf(s->candidates[i].p - max);
+        s->candidates[i].p = expf(s->candidates[i].p);
         sum += (double)s->candidates[i].p;
     }
     double mass = 0, wanted = (double)s->options.top_p * sum;
