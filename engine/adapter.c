@@ -4,10 +4,13 @@
  */
 #include "engine/adapter.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "engine/window.h"
 
 /* What the shapes are made of. */
 struct sizes {
@@ -18,7 +21,7 @@ struct sizes {
 struct place {
     const char *name; /* after "blk.N.mem_"; NULL ends the table */
     const float **to;
-    uint64_t count; /* values */
+    uint64_t ne[3]; /* shape as in the file, the innermost dimension first */
 };
 
 enum { PLACES = 17 };
@@ -28,25 +31,29 @@ enum { PLACES = 17 };
 static void places_of(const struct sizes *z, struct memory_branch *b, const float **v_scale,
                       struct place out[PLACES]) {
     const struct place places[PLACES] = {
-        {"w1", &b->w1, z->M * z->f * z->e},
-        {"w2", &b->w2, z->M * z->e * z->f},
-        {"w3", &b->w3, z->M * z->f * z->e},
-        {"q_map", &b->q_map, z->H * z->e * z->e},
-        {"k_map", &b->k_map, z->M * z->e * z->e},
-        {"ev_q", &b->ev_q, z->H * z->e * z->e},
-        {"ev_k", &b->ev_k, z->M * z->e * z->e},
-        {"gate_lse", &b->gate_lse, z->H},
-        {"alpha", &b->alpha, z->H * z->e},
-        {"gate_w", &b->gate_w, z->H * z->d},
-        {"gate_b", &b->gate_b, z->H},
-        {"lr_w", &b->rates_w, 3 * z->M * z->d},
-        {"mom_w", NULL, z->M * z->d},
-        {"lr_b", &b->rates_b, 3 * z->M},
-        {"mom_b", NULL, z->M},
-        {"v_scale", v_scale, 1},
-        {NULL, NULL, 0},
+        {"w1", &b->w1, {z->e, z->f, z->M}},
+        {"w2", &b->w2, {z->f, z->e, z->M}},
+        {"w3", &b->w3, {z->e, z->f, z->M}},
+        {"q_map", &b->q_map, {z->e, z->e, z->H}},
+        {"k_map", &b->k_map, {z->e, z->e, z->M}},
+        {"ev_q", &b->ev_q, {z->e, z->e, z->H}},
+        {"ev_k", &b->ev_k, {z->e, z->e, z->M}},
+        {"gate_lse", &b->gate_lse, {z->H, 1, 1}},
+        {"alpha", &b->alpha, {z->e, z->H, 1}},
+        {"gate_w", &b->gate_w, {z->d, z->H, 1}},
+        {"gate_b", &b->gate_b, {z->H, 1, 1}},
+        {"lr_w", &b->rates_w, {z->d, 3 * z->M, 1}},
+        {"mom_w", NULL, {z->d, z->M, 1}},
+        {"lr_b", &b->rates_b, {3 * z->M, 1, 1}},
+        {"mom_b", NULL, {z->M, 1, 1}},
+        {"v_scale", v_scale, {1, 1, 1}},
+        {NULL, NULL, {0}},
     };
     memcpy(out, places, sizeof places);
+}
+
+static uint64_t count_of(const struct place *p) {
+    return p->ne[0] * p->ne[1] * p->ne[2];
 }
 
 static size_t values_per_layer(const struct sizes *z) {
@@ -56,7 +63,7 @@ static size_t values_per_layer(const struct sizes *z) {
     places_of(z, &b, &v_scale, places);
     size_t sum = 0;
     for (const struct place *p = places; p->name; p++) {
-        sum += p->count;
+        sum += count_of(p);
     }
     return sum;
 }
@@ -74,12 +81,14 @@ static bool read_branch(struct adapter *a, const struct sizes *z, uint32_t layer
         if (!t) {
             return error_set(error, ERROR_INCOMPATIBLE, "tensor %s is missing", name);
         }
-        uint64_t count = t->ne[0] * t->ne[1] * t->ne[2] * t->ne[3];
-        if (count != p->count) {
-            return error_set(error, ERROR_INCOMPATIBLE,
-                             "tensor %s has %llu values, expected %llu for this model", name,
-                             (unsigned long long)count, (unsigned long long)p->count);
+        if (t->ne[0] != p->ne[0] || t->ne[1] != p->ne[1] || t->ne[2] != p->ne[2] || t->ne[3] != 1) {
+            return error_set(
+                error, ERROR_INCOMPATIBLE,
+                "tensor %s is %" PRIu64 " x %" PRIu64 " x %" PRIu64 " x %" PRIu64
+                ", expected %" PRIu64 " x %" PRIu64 " x %" PRIu64 " x 1 for this model",
+                name, t->ne[0], t->ne[1], t->ne[2], t->ne[3], p->ne[0], p->ne[1], p->ne[2]);
         }
+        const size_t count = count_of(p);
         quant_row(t->type, t->data, values, count);
         for (size_t i = 0; i < count; i++) {
             if (!isfinite(values[i])) {
@@ -180,12 +189,13 @@ static bool read_adapter(struct adapter *a, const struct model *model, struct er
         !gguf_f32(&a->gguf, "allmem.clip", &a->clip, error)) {
         return false;
     }
-    if (a->width == 0 || a->width > 1u << 14 || a->width % 16 || a->chunk == 0 || a->chunk > 4096 ||
-        a->sinks > a->chunk || !(a->clip > 0) || !isfinite(a->clip)) {
+    if (a->width == 0 || a->width > 1u << 14 || a->width % 16 || a->chunk == 0 ||
+        a->chunk > WINDOW_MAX_CHUNK || a->sinks > a->chunk || !(a->clip > 0) ||
+        !isfinite(a->clip)) {
         return error_set(error, ERROR_INCOMPATIBLE,
                          "width %u, chunk %u, sinks %u, clip %g: expected a width in 16s up to "
-                         "16384, a chunk up to 4096, no more sinks than that, a positive clip",
-                         a->width, a->chunk, a->sinks, (double)a->clip);
+                         "16384, a chunk up to %d, no more sinks than that, a positive clip",
+                         a->width, a->chunk, a->sinks, (double)a->clip, WINDOW_MAX_CHUNK);
     }
     struct sizes z = {c->width, c->heads, c->kv_heads, c->head_dim, a->width};
     size_t per_layer = values_per_layer(&z);
@@ -211,12 +221,15 @@ bool adapter_open(struct adapter *a, const char *path, const struct model *model
     if (!map_open(&a->map, path, error)) {
         return false;
     }
-    if (!gguf_parse(&a->gguf, a->map.data, a->map.size, error) || !read_adapter(a, model, error)) {
+    bool ok = gguf_parse(&a->gguf, a->map.data, a->map.size, error) &&
+              read_adapter(a, model, error) &&
+              (hash_of(a->map.data, a->map.size, a->fingerprint) ||
+               error_set(error, ERROR_NO_SPACE, "no memory for its fingerprint"));
+    if (!ok) {
         error_prefix(error, "adapter %s", path);
         adapter_close(a);
         return false;
     }
-    hash_of(a->map.data, a->map.size, a->fingerprint);
     return true;
 }
 
