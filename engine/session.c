@@ -12,6 +12,8 @@
 
 /* A pass may take this long, so that a caller who wants to stop is heard. */
 static const double PASS_SECONDS = 0.2;
+/* The least that a pass of a longer append has, up to whole chunks. */
+enum { PASS_UNIT = 64 };
 /* The largest part of a backend's scratch: attention scores of this many rows per thread. */
 enum { SCORE_ROWS = 32 };
 
@@ -77,6 +79,13 @@ static bool fits(struct engine *e, const struct window_shape *shape, size_t stat
     return true;
 }
 
+/* Passes end at multiples of this many tokens: chunk ends, and far enough apart that no pass is so
+ * short that a backend computes it another way than a long one. */
+static size_t pass_unit(const struct window_shape *s) {
+    size_t C = s->chunk;
+    return (PASS_UNIT + C - 1) / C * C;
+}
+
 struct session *session_make(struct engine *e, const struct session_options *o,
                              struct error *error) {
     struct window_shape shape = shape_of(e, o);
@@ -103,7 +112,7 @@ struct session *session_make(struct engine *e, const struct session_options *o,
                               .states = calloc(shape.layers, sizeof *s->states),
                               .loaded = calloc(shape.layers, sizeof *s->loaded),
                               .logits = calloc(c->vocabulary, sizeof *s->logits),
-                              .pass_rows = 2 * SESSION_CHUNK};
+                              .pass_rows = 2 * pass_unit(&shape)};
     }
     if (!s || !s->states || !s->loaded || !s->logits) {
         error_set(error, ERROR_NO_SPACE, "no memory for a session");
@@ -166,22 +175,22 @@ static double seconds(void) {
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
-/* Rows of the next pass: up to a chunk's end, or all that is left if that is not a whole chunk
- * more. So the last pass of an append is never a short piece of a longer text, and how an append
- * is cut into passes does not change what it computes. */
+/* Rows of the next pass: up to the end of a unit, or all that is left if that is not a whole unit
+ * more. Neither the first pass of an append nor its last is ever a short piece of a longer text, so
+ * how an append is cut into passes does not change what it computes. At most TRANSFORMER_ROWS. */
 static size_t rows_of_pass(const struct session *s, size_t left) {
-    size_t C = s->shape.chunk, most = s->pass_rows / C * C;
-    size_t rows = most - s->position % C;
-    return left < rows + C ? left : rows;
+    size_t unit = pass_unit(&s->shape), rows = s->pass_rows - s->position % unit;
+    rows += rows < unit / 2 ? unit : 0;
+    return left < rows + unit ? left : rows;
 }
 
 /* Passes get longer while they are quick and shorter when they are slow. */
 static void adapt(struct session *s, size_t rows, double elapsed) {
-    size_t C = s->shape.chunk, most = (TRANSFORMER_ROWS - C) / C * C;
-    if (elapsed > PASS_SECONDS && s->pass_rows > C) {
-        s->pass_rows -= C;
-    } else if (elapsed < PASS_SECONDS / 2 && rows + C > s->pass_rows && s->pass_rows < most) {
-        s->pass_rows += C;
+    size_t unit = pass_unit(&s->shape), most = (TRANSFORMER_ROWS - unit) / unit * unit;
+    if (elapsed > PASS_SECONDS && s->pass_rows > unit) {
+        s->pass_rows -= unit;
+    } else if (elapsed < PASS_SECONDS / 2 && rows + unit > s->pass_rows && s->pass_rows < most) {
+        s->pass_rows += unit;
     }
 }
 
