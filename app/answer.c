@@ -18,6 +18,12 @@ void answer_finish(struct answer *a) {
     *a = (struct answer){0};
 }
 
+struct answer_options answer_options_default(void) {
+    return (struct answer_options){
+        .tokens = 120,
+        .sampler = {.top_k = 40, .top_p = 0.95f, .min_p = 0.05f, .repeat_penalty = 1.15f}};
+}
+
 size_t answer_token_cost(void *context, const char *text, size_t size) {
     struct tokens list = {0};
     size_t count = tokenizer_encode(context, text, size, &list, NULL) ? list.count : size;

@@ -21,6 +21,9 @@ struct answer_options {
     const struct session_watch *watch; /* of the prompt's reading; may be NULL */
 };
 
+/* What makes answers of small models readable: a sampler that does not go round in circles. */
+struct answer_options answer_options_default(void);
+
 /* Starts as {0}. */
 struct answer {
     struct bytes text; /* filtered for a terminal, ended by NUL (not counted) */

@@ -8,6 +8,14 @@
 
 #include "app/json.h"
 
+struct answer_options answer_options_of_command(const struct options *options) {
+    struct answer_options o = answer_options_default();
+    o.sampler.temperature = options->temperature;
+    o.sampler.seed = options->seed;
+    o.show = options->json ? NULL : answer_print_piece;
+    return o;
+}
+
 bool answer_print_piece(void *context, const char *text, size_t size) {
     (void)context;
     return fwrite(text, 1, size, stdout) == size && fflush(stdout) == 0;

@@ -7,6 +7,9 @@
 #include "app/answer.h"
 #include "app/command.h"
 
+/* The defaults with --temp and --seed put in; pieces are printed as they come, unless --json. */
+struct answer_options answer_options_of_command(const struct options *options);
+
 /* For answer_options.show: writes to standard output at once. */
 bool answer_print_piece(void *context, const char *text, size_t size);
 

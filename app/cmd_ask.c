@@ -84,9 +84,9 @@ static bool gather(struct desk *d, char **paths, size_t count, const struct opti
 
 static struct answer_options answer_options_of(const struct options *options,
                                                const struct ask *ask) {
-    return (struct answer_options){.tokens = ask->tokens,
-                                   .sampler = sampler_options_of(options),
-                                   .show = options->json ? NULL : answer_print_piece};
+    struct answer_options o = answer_options_of_command(options);
+    o.tokens = ask->tokens;
+    return o;
 }
 
 /* Passages are looked up before the long read: a question that the text has nothing on needs none.
@@ -138,7 +138,7 @@ static int ask_session(const struct options *options, const struct ask *ask, str
 }
 
 static int run(const struct options *options, int argc, char **argv, struct error *error) {
-    struct ask ask = {.tokens = 160, .citations = true};
+    struct ask ask = {.tokens = answer_options_default().tokens, .citations = true};
     const struct option table[] = {
         {.name = "tokens", .letter = 'n', .kind = OPTION_COUNT, .value = &ask.tokens, .most = 1e6},
         {.name = "cite", .kind = OPTION_FLAG, .value = &ask.citations},
@@ -174,7 +174,7 @@ const struct command command_ask = {
     .summary = "answer a question about a session, or about files",
     .help = "  -s, --session NAME a saved session; it stays as it was\n"
             "  --as-of MARK       from the memory as it was at a mark (allmem session show)\n"
-            "  -n, --tokens N     tokens of the answer at most (160)\n"
+            "  -n, --tokens N     tokens of the answer at most (120)\n"
             "  --no-cite          only the answer\n"
             "Without -s the files are read first, and forgotten afterwards.\n"
             "Exit status 3: the text says nothing about it.\n",

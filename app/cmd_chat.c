@@ -19,9 +19,7 @@
 static bool turn(struct workspace *w, const struct options *options, const char *question,
                  struct error *error) {
     struct answer a = {0};
-    struct answer_options o = {.tokens = 160,
-                               .sampler = sampler_options_of(options),
-                               .show = options->json ? NULL : answer_print_piece};
+    struct answer_options o = answer_options_of_command(options);
     bool ok = workspace_ask(w, question, &o, &a, error) && workspace_record(w, question, &a, error);
     if (ok) {
         int code = answer_report(&a, options, true, error);

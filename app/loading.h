@@ -23,7 +23,7 @@ void loaded_finish(struct loaded *loaded);
 
 /* The engine's defaults with --window and --keep put in. */
 struct session_options session_options_of(const struct options *options, const struct engine *e);
-/* --temp and --seed; the rest at usual values. */
+/* --temp and --seed; the rest at usual values, and no penalty on repeating. */
 struct sampler_options sampler_options_of(const struct options *options);
 
 /* A watch that shows "LABEL: 12 %, 840 tokens/s, 0:34 left" and stops when the user interrupts. */

@@ -41,15 +41,16 @@ static bool write_question(const char *question, const struct retrieval *r, stru
     if (!make_fence(question, r, fence)) {
         return false;
     }
-    for (size_t i = 0; i < r->count; i++) {
-        snprintf(line, sizeof line, "[%zu] passage %s:\n", i + 1, fence);
-        put(b, line);
+    snprintf(line, sizeof line, "Passages of the text, parted by the line %s:\n\n", fence);
+    put(b, line);
+    for (size_t i = r->count; i-- > 0;) { /* the best last, next to the question */
         bytes_put(b, r->items[i].text, r->items[i].end - r->items[i].begin);
-        snprintf(line, sizeof line, "\nend of passage %s\n\n", fence);
+        snprintf(line, sizeof line, "\n%s\n", fence);
         put(b, line);
     }
-    put(b, "Question: ");
+    put(b, "\nQuestion: ");
     put(b, question);
+    put(b, "\nAnswer in one or two sentences.");
     return !b->failed;
 }
 

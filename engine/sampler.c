@@ -6,6 +6,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct candidate {
     float p; /* scaled distance below the best logit, then probability */
@@ -17,32 +18,43 @@ struct sampler {
     size_t vocabulary;
     uint64_t state;
     struct candidate *candidates; /* [vocabulary] */
+    float *logits;                /* [vocabulary]: after the penalty */
+    token chosen[SAMPLER_MEMORY]; /* the last ones, in a ring */
+    size_t count;                 /* chosen in all */
 };
 
 struct sampler *sampler_create(const struct sampler_options *o, size_t vocabulary,
                                struct error *error) {
-    if (!(o->temperature >= 0 && o->temperature <= 100) || !(o->top_p > 0 && o->top_p <= 1) ||
+    if (!(o->repeat_penalty >= 0 && o->repeat_penalty <= 10) ||
+        !(o->temperature >= 0 && o->temperature <= 100) || !(o->top_p > 0 && o->top_p <= 1) ||
         !(o->min_p >= 0 && o->min_p <= 1)) {
-        error_set(error, ERROR_USAGE,
-                  "temperature %g, top-p %g, min-p %g: expected 0 to 100, above 0 to 1, 0 to 1",
-                  (double)o->temperature, (double)o->top_p, (double)o->min_p);
+        error_set(
+            error, ERROR_USAGE,
+            "temperature %g, top-p %g, min-p %g, repeat penalty %g: expected 0 to 100, above 0 "
+            "to 1, 0 to 1, 0 to 10",
+            (double)o->temperature, (double)o->top_p, (double)o->min_p, (double)o->repeat_penalty);
         return NULL;
     }
     struct sampler *s = calloc(1, sizeof *s);
-    struct candidate *candidates = calloc(vocabulary, sizeof *candidates);
-    if (!s || !candidates) {
+    if (s) {
+        *s = (struct sampler){.options = *o,
+                              .vocabulary = vocabulary,
+                              .state = o->seed,
+                              .candidates = calloc(vocabulary, sizeof *s->candidates),
+                              .logits = calloc(vocabulary, sizeof *s->logits)};
+    }
+    if (!s || !s->candidates || !s->logits) {
         error_set(error, ERROR_NO_SPACE, "no memory for the sampler");
-        free(s);
-        free(candidates);
+        sampler_destroy(s);
         return NULL;
     }
-    *s = (struct sampler){*o, vocabulary, o->seed, candidates};
     return s;
 }
 
 void sampler_destroy(struct sampler *s) {
     if (s) {
         free(s->candidates);
+        free(s->logits);
         free(s);
     }
 }
@@ -73,7 +85,7 @@ static token greedy(const float *logits, size_t n) {
     return best;
 }
 
-token sampler_next(struct sampler *s, const float *logits) {
+static token choose(struct sampler *s, const float *logits) {
     for (size_t i = 0; i < s->vocabulary; i++) {
         if (!isfinite(logits[i])) {
             return TOKEN_NONE;
@@ -115,4 +127,27 @@ token sampler_next(struct sampler *s, const float *logits) {
         }
     }
     return s->candidates[chosen - 1].id;
+}
+
+/* logits, with those of the tokens chosen lately moved, each once. */
+static const float *penalised(struct sampler *s, const float *logits) {
+    float penalty = s->options.repeat_penalty;
+    size_t held = s->count < SAMPLER_MEMORY ? s->count : SAMPLER_MEMORY;
+    if (penalty == 0 || penalty == 1 || held == 0) {
+        return logits;
+    }
+    memcpy(s->logits, logits, s->vocabulary * sizeof *logits);
+    for (size_t i = 0; i < held; i++) {
+        float before = logits[s->chosen[i]];
+        s->logits[s->chosen[i]] = before > 0 ? before / penalty : before * penalty;
+    }
+    return s->logits;
+}
+
+token sampler_next(struct sampler *s, const float *logits) {
+    token next = choose(s, penalised(s, logits));
+    if (next != TOKEN_NONE) {
+        s->chosen[s->count++ % SAMPLER_MEMORY] = next;
+    }
+    return next;
 }

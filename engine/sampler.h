@@ -11,8 +11,13 @@ struct sampler_options {
     uint32_t top_k;    /* only the k most likely; 0: all */
     float top_p;       /* the fewest tokens that together have this probability; 1: all */
     float min_p;       /* at least this share of the most likely token's probability; 0: all */
+    /* The logits of tokens that this sampler chose among its last SAMPLER_MEMORY are moved towards
+     * the unlikely by this factor (Keskar et al. 2019), so that a small model does not go round in
+     * a circle. 1: off, as is 0. Tokens of the prompt are not touched: names in it may be said. */
+    float repeat_penalty;
     uint64_t seed;
 };
+enum { SAMPLER_MEMORY = 64 };
 
 struct sampler;
 
