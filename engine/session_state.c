@@ -2,6 +2,7 @@
  *
  * A session to bytes and back. The format by bytes is in engine/README.md.
  */
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +10,8 @@
 
 #include "engine/session_private.h"
 
+/* More than anybody reads; up to here positions are exact in double precision. */
+static const uint64_t POSITION_MAX = (uint64_t)1 << 53;
 static const char MAGIC[8] = {'A', 'L', 'L', 'M', 'E', 'M', 'S', '1'};
 
 /* Every part ends with the SHA-256 of what stands before it. */
@@ -58,6 +61,10 @@ bool session_save_part(const struct session *s, size_t part, struct bytes *out,
                        struct error *error) {
     if (part == 0) {
         return save_header(s, out, error);
+    }
+    if (part > s->shape.layers || !s->loaded[part - 1]) {
+        return error_set(error, ERROR_INCOMPATIBLE,
+                         "the session is not whole: layer %zu was not loaded", part - 1);
     }
     size_t from = out->size;
     uint8_t *to = bytes_extend(out, s->layout.bytes);
@@ -114,13 +121,31 @@ struct session *session_load(struct engine *e, const void *header, size_t size,
         }
         return NULL;
     }
+    if (position > POSITION_MAX) {
+        error_set(error, ERROR_INCOMPATIBLE,
+                  "the saved session stands at position %" PRIu64 ", expected at most %" PRIu64,
+                  position, POSITION_MAX);
+        return NULL;
+    }
     struct session *s = session_make(e, &o, error);
     if (!s) {
+        if (error && error->code == ERROR_USAGE) { /* nobody asked for it: the header is wrong */
+            error->code = ERROR_INCOMPATIBLE;
+        }
+        error_prefix(error, "the saved session");
         return NULL;
     }
     s->position = position;
+    bool finite = true;
     for (uint32_t i = 0; i < e->info.vocabulary; i++) {
         s->logits[i] = reader_f32(&r);
+        finite = finite && isfinite(s->logits[i]);
+    }
+    if (!finite) {
+        error_set(error, ERROR_INCOMPATIBLE,
+                  "the header of the saved session holds a logit that is not finite");
+        session_destroy(s);
+        return NULL;
     }
     if (r.failed || reader_left(&r) != 0) {
         error_set(error, ERROR_INCOMPATIBLE,
@@ -133,6 +158,29 @@ struct session *session_load(struct engine *e, const void *header, size_t size,
     return s;
 }
 
+/* Of the bytes [begin, end): no infinity, no NaN. */
+static bool finite_halves(const void *data, size_t begin, size_t end) {
+    for (size_t at = begin; at < end; at += sizeof(uint16_t)) {
+        uint16_t v;
+        memcpy(&v, (const char *)data + at, sizeof v);
+        if ((v & 0x7c00) == 0x7c00) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool finite_floats(const void *data, size_t begin, size_t end) {
+    for (size_t at = begin; at < end; at += sizeof(float)) {
+        float v;
+        memcpy(&v, (const char *)data + at, sizeof v);
+        if (!isfinite(v)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 bool session_load_part(struct session *s, size_t part, const void *data, size_t size,
                        struct error *error) {
     if (part == 0 || part > s->shape.layers || size != s->layout.bytes + HASH_BYTES) {
@@ -142,17 +190,16 @@ bool session_load_part(struct session *s, size_t part, const void *data, size_t 
     }
     char what[64];
     snprintf(what, sizeof what, "layer %zu of the saved session", part - 1);
+    if (s->loaded[part - 1]) {
+        return error_set(error, ERROR_INCOMPATIBLE, "%s was loaded before", what);
+    }
     if (!check_seal(data, size, what, error)) {
         return false;
     }
-    const char *fast = (const char *)data + s->layout.fast;
-    for (size_t at = 0; at < s->layout.bytes - s->layout.fast; at += sizeof(float)) {
-        float v;
-        memcpy(&v, fast + at, sizeof v);
-        if (!isfinite(v)) {
-            return error_set(error, ERROR_INCOMPATIBLE, "%s holds a fast weight that is not finite",
-                             what);
-        }
+    const struct window_layout *l = &s->layout;
+    if (!finite_halves(data, l->keys, l->scores) || !finite_floats(data, l->scores, l->kept_at) ||
+        !finite_floats(data, l->fast, l->bytes)) {
+        return error_set(error, ERROR_INCOMPATIBLE, "%s holds a number that is not finite", what);
     }
     struct backend *b = s->engine->backend;
     b->ops->buffer_write(b, s->states[part - 1], 0, data, s->layout.bytes);
