@@ -34,7 +34,7 @@ static inline void vf_store(float *p, vf x) {
 }
 
 static inline __mmask16 first_lanes(size_t n) {
-    return n < 16 ? (__mmask16)((1u << n) - 1) : (__mmask16)-1;
+    return (__mmask16)_bzhi_u32(0xffff, n < 16 ? (unsigned)n : 16);
 }
 
 /* The first n lanes, or all if n is larger; the rest are zero or not stored. */
