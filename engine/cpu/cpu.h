@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Private to the CPU backend: its struct, shared by the files that fill the operations table.
- * cpu.c has buffers and the dense operations, attention.c the window, memory.c the memory branch.
+ * cpu.c has buffers and the dense operations, window.c the moving of tokens, attention.c the
+ * attention over them, memory.c the memory branch.
  */
 #pragma once
 
