@@ -85,7 +85,7 @@ struct tiny_adapter tiny_adapter_of(void) {
                                  .chunk = 16,
                                  .sinks = 4,
                                  .clip = 0.1f,
-                                 .rate = -3.5f,
+                                 .rate = -5.5f,
                                  .momentum = 0,
                                  .gate = -1};
 }

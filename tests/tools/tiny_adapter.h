@@ -18,7 +18,8 @@ struct tiny_adapter {
     float gate;     /* the mean of gate_b; -1000 shuts the gate whatever the evidence */
 };
 
-/* Memory width 32, chunks of 16, 4 sinks, clip 0.1; steps of about 0.03, momentum about 1/2, a gate
+/* Memory width 32, chunks of 16, 4 sinks, clip 0.1; steps of about 0.004, which is
+ * clipped now and then, momentum about 1/2, a gate
  * that opens to about a third. */
 struct tiny_adapter tiny_adapter_of(void);
 /* Appends the file to `out`. */

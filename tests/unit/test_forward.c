@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The engine's logits against PyTorch's (tests/golden/forward.py): each architecture with full
+ * attention, and with window, sinks, kept tokens and memory.
+ */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "tests/golden/forward.h"
+#include "tests/tools/tiny_engine.h"
+#include "tests/tools/tiny_order.h"
+
+static struct engine *open_engine(const struct golden *g) {
+    struct tiny_order o = tiny_order_of();
+    struct error error = {0};
+    char words[256];
+    snprintf(words, sizeof words, "%s", g->model);
+    for (char *word = strtok(words, " "); word; word = strtok(NULL, " ")) {
+        assert_true(tiny_order_set(&o, word));
+    }
+    o.adapter.chunk = g->chunk;
+    struct engine *e = tiny_engine(&o.model, &o.adapter, &error);
+    if (!e) {
+        fail_msg("%s: %s", g->model, error.text);
+    }
+    return e;
+}
+
+/* The largest difference to the golden logits, after so many tokens as they are for. */
+static double difference(const struct golden *g) {
+    struct engine *e = open_engine(g);
+    const struct session_options o = {g->window, g->keep, g->sinks, g->memory, g->writes};
+    struct error error = {0};
+    struct session *s = session_create(e, &o, &error);
+    token ids[512];
+    double apart = 0;
+    assert_non_null(s);
+    tiny_tokens(9, ids, 512);
+    for (size_t i = 0; i < 4; i++) {
+        size_t at = (size_t)session_position(s);
+        assert_true(session_append(s, ids + at, g->tokens[i] - at, NULL, &error));
+        for (int j = 0; j * GOLDEN_STEP < TINY_VOCABULARY; j++) {
+            double found = session_logits(s)[j * GOLDEN_STEP];
+            double d = fabs(found - (double)g->logits[i][j]);
+            apart = d > apart || isnan(d) ? d : apart;
+        }
+    }
+    session_destroy(s);
+    engine_close(e);
+    return apart;
+}
+
+static void check(const char *kernels, double tolerance) {
+    if (kernels) {
+        setenv("ALLMEM_KERNELS", kernels, 1);
+    } else {
+        unsetenv("ALLMEM_KERNELS");
+    }
+    for (size_t i = 0; i < sizeof goldens / sizeof *goldens; i++) {
+        const struct golden *g = &goldens[i];
+        double apart = difference(g);
+        if (!(apart <= tolerance)) {
+            fail_msg("%s, window %u, keep %u, memory %d: %g apart", g->model, g->window, g->keep,
+                     g->memory, apart);
+        }
+    }
+}
+
+static void logits_are_those_of_pytorch(void **state) {
+    (void)state;
+    check("reference", 1e-3);
+}
+
+/* Faster kernels may round activations to 16 bits in long passes and to 8 in short ones. */
+static void fast_kernels_stay_close(void **state) {
+    (void)state;
+    check(NULL, 0.1);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(logits_are_those_of_pytorch),
+        cmocka_unit_test(fast_kernels_stay_close),
+    };
+    return cmocka_run_group_tests_name("forward", tests, NULL, NULL);
+}
