@@ -143,6 +143,12 @@ static bool read_attention(const struct binder *b) {
         !read_count_or(b, "attention.value_length", c->head_dim, &value_length)) {
         return false;
     }
+    if (c->head_dim > MODEL_MAX_HEAD) {
+        return error_set(b->error, ERROR_INCOMPATIBLE,
+                         "key \"%s.attention.key_length\": heads are %" PRIu32
+                         " wide, expected 1 to %d",
+                         c->architecture, c->head_dim, MODEL_MAX_HEAD);
+    }
     return value_length == c->head_dim || error_set(b->error, ERROR_INCOMPATIBLE,
                                                     "key \"%s.attention.value_length\" is %" PRIu32
                                                     ", expected attention.key_length, %" PRIu32,

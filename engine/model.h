@@ -8,6 +8,9 @@
 #include "engine/base/hash.h"
 #include "engine/gguf.h"
 
+/* The widest head, so that a backend may have one on its stack. */
+enum { MODEL_MAX_HEAD = 1024 };
+
 enum rope_scaling { ROPE_PLAIN, ROPE_LINEAR, ROPE_YARN };
 
 struct rope_config {

@@ -4,6 +4,7 @@
  */
 #include "engine/rope.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -28,14 +29,14 @@ bool rope_init(struct rope *r, const struct rope_config *c, struct error *error)
         return error_set(error, ERROR_NO_SPACE, "no memory for %u rotation frequencies",
                          c->dims / 2);
     }
-    float divisors[1024];
-    const bool divided = c->frequencies && c->dims / 2 <= 1024;
-    if (divided) {
+    float divisors[MODEL_MAX_HEAD / 2];
+    assert(c->dims <= MODEL_MAX_HEAD);
+    if (c->frequencies) {
         quant_row(QUANT_F32, c->frequencies->data, divisors, c->dims / 2);
     }
     for (uint32_t i = 0; i < c->dims / 2; i++) {
         double f = pow(c->base, -2.0 * i / c->dims);
-        if (divided) {
+        if (c->frequencies) {
             f /= divisors[i];
         }
         if (c->scaling == ROPE_LINEAR) {

@@ -122,7 +122,7 @@ struct retire {
 
 static void turn_to_f16(struct cpu_backend *b, const uint16_t *from, const float *turn, bool back,
                         size_t e, uint16_t *to) {
-    float key[1024];
+    float key[MODEL_MAX_HEAD];
     b->kernels->from_f16(key, from, e);
     rope_turn(b->rope, turn, back, key);
     b->kernels->to_f16(to, key, e);

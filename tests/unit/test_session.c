@@ -491,6 +491,38 @@ static void places_add_up(void **state) {
     }
 }
 
+/* Head sizes at the edge of what models may have, and odd numbers of heads, past the window. */
+static void heads_of_any_size_work(void **state) {
+    (void)state;
+    static const struct {
+        uint32_t heads, kv_heads, head_dim;
+    } cases[] = {{2, 1, 1024}, {1, 1, 2}, {6, 3, 10}, {40, 1, 8}};
+    token ids[220];
+    tiny_tokens(9, ids, 220);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct tiny_model model = tiny_model_of("llama");
+        const struct tiny_adapter adapter = tiny_adapter_of();
+        model.context = 256;
+        model.frequencies = true;
+        model.heads = cases[i].heads;
+        model.kv_heads = cases[i].kv_heads;
+        model.head_dim = cases[i].head_dim;
+        setenv("ALLMEM_KERNELS", "reference", 1);
+        struct engine *e = tiny_engine(&model, &adapter, NULL);
+        assert_non_null(e);
+        struct session *one = open_session(e, &settings[4].options);
+        struct session *many = open_session(e, &settings[4].options);
+        append(many, ids, 220);
+        for (int j = 0; j < 220; j++) {
+            append(one, ids + j, 1);
+        }
+        assert_true(difference(one, many) < 1e-4);
+        session_destroy(one);
+        session_destroy(many);
+        engine_close(e);
+    }
+}
+
 /* ---- long texts ---- */
 
 /* Fast weights and momentum of all layers in the saved parts: every number finite, no matrix more
@@ -577,6 +609,7 @@ int main(void) {
         cmocka_unit_test(a_shut_memory_is_window_and_sinks),
         cmocka_unit_test(a_fork_goes_its_own_way),
         cmocka_unit_test(places_add_up),
+        cmocka_unit_test(heads_of_any_size_work),
         cmocka_unit_test(long_texts_stay_finite),
     };
     return cmocka_run_group_tests_name("session", tests, NULL, NULL);
