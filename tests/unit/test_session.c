@@ -237,11 +237,14 @@ enum { SETTINGS = sizeof settings / sizeof *settings };
 
 /* At most this far apart, relative to the largest logit, may passes be from single tokens. On the
  * reference kernels only sums are ordered otherwise; faster sets may round activations of long
- * passes to 16 bits and of short ones to 8. */
+ * passes to 16 bits and of short ones to 8. Such a rounding may also decide which of two tokens of
+ * nearly equal score is kept, after which the two have not the same past: so kept tokens are
+ * compared on the reference alone. */
 static const struct {
     const char *kernels;
     double tolerance;
-} precisions[] = {{"reference", 1e-4}, {NULL, 0.1}};
+    bool kept;
+} precisions[] = {{"reference", 1e-4, true}, {NULL, 0.1, false}};
 
 static void passes_give_what_single_tokens_give(void **state) {
     (void)state;
@@ -250,6 +253,9 @@ static void passes_give_what_single_tokens_give(void **state) {
     tiny_tokens(2, ids, N);
     for (int p = 0; p < 2; p++) {
         for (int i = 0; i < SETTINGS; i++) {
+            if (settings[i].options.keep && !precisions[p].kept) {
+                continue;
+            }
             struct engine *e =
                 open_engine(architectures[i % 3], settings[i].chunk, -1, precisions[p].kernels);
             struct session *one = open_session(e, &settings[i].options);
