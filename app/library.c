@@ -32,12 +32,12 @@ static bool read_file(struct library *l, const struct walked_file *file,
 
 /* Before the first file of a folder, the list of them all. */
 static bool read_tree(struct library *l, const struct walk *walk, size_t file,
-                      const char *const *paths, size_t count, struct error *error) {
+                      const char *const *paths, struct error *error) {
     size_t root = walk->files[file].root;
     bool first = file == 0 || walk->files[file - 1].root != root;
     struct document document = {0};
     return !first || !tree_is_useful(walk, root) ||
-           (tree_document(walk, root, paths[root], count, &document, error) &&
+           (tree_document(walk, root, paths[root], &document, error) &&
             add_document(l, &document, error));
 }
 
@@ -51,8 +51,7 @@ bool library_read(struct library *l, const char *const *paths, size_t count,
     l->skips = walk.skips;
     walk.skips = (struct skips){0};
     for (size_t i = 0; ok && i < walk.count; i++) {
-        ok = read_tree(l, &walk, i, paths, count, error) &&
-             read_file(l, &walk.files[i], &limits, error);
+        ok = read_tree(l, &walk, i, paths, error) && read_file(l, &walk.files[i], &limits, error);
     }
     walk_finish(&walk);
     return ok;

@@ -88,7 +88,7 @@ static bool put_kinds(struct bytes *out, const struct walk *walk, size_t root) {
     return ok;
 }
 
-bool tree_document(const struct walk *walk, size_t root, const char *root_path, size_t root_count,
+bool tree_document(const struct walk *walk, size_t root, const char *root_path,
                    struct document *document, struct error *error) {
     struct bytes raw = {0}, text = {0};
     size_t count = 0;
@@ -108,7 +108,7 @@ bool tree_document(const struct walk *walk, size_t root, const char *root_path, 
         }
     }
     char *name = NULL;
-    if (asprintf(&name, root_count > 1 ? "TREE %s" : "TREE", root_path) < 0) {
+    if (asprintf(&name, strcmp(root_path, ".") == 0 ? "TREE" : "TREE %s", root_path) < 0) {
         name = NULL;
     }
     ok = ok && !raw.failed && name && encoding_decode(raw.data, raw.size, "UTF-8", &text) &&

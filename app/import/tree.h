@@ -9,7 +9,7 @@
 
 /* Whether root `root` of the walk is a folder with files enough to be worth a list. */
 bool tree_is_useful(const struct walk *walk, size_t root);
-/* The document "TREE" of the files below one root: how many of which kind, then every path. When
- * several paths were given its name is "TREE " and the root's path, `root_path`. */
-bool tree_document(const struct walk *walk, size_t root, const char *root_path, size_t root_count,
+/* How many files of which kind there are below one root, then every path. Its name is "TREE" and
+ * the root's path; of the current folder just "TREE". */
+bool tree_document(const struct walk *walk, size_t root, const char *root_path,
                    struct document *document, struct error *error);

@@ -782,8 +782,8 @@ static void tree(void **state) {
     assert_true(walk_paths(&w, &path, 1, &o, NULL));
     assert_true(tree_is_useful(&w, 0));
     struct document d = {0};
-    assert_true(tree_document(&w, 0, path, 1, &d, NULL));
-    assert_string_equal(d.name, "TREE");
+    assert_true(tree_document(&w, 0, path, &d, NULL));
+    assert_string_equal(d.name, "TREE src");
     assert_int_equal(d.kind, DOCUMENT_TREE);
     assert_string_equal(d.text, "Files of src: 5 in all (3 .c, 1 without ending, 1 .h).\n\n"
                                 "src/Makefile\nsrc/main.c\nsrc/new?line.c\nsrc/util.c\n"
