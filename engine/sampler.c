@@ -4,6 +4,7 @@
  */
 #include "engine/sampler.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -139,7 +140,8 @@ static const float *penalised(struct sampler *s, const float *logits) {
     memcpy(s->logits, logits, s->vocabulary * sizeof *logits);
     for (size_t i = 0; i < held; i++) {
         float before = logits[s->chosen[i]];
-        s->logits[s->chosen[i]] = before > 0 ? before / penalty : before * penalty;
+        float after = before > 0 ? before / penalty : before * penalty;
+        s->logits[s->chosen[i]] = fmaxf(-FLT_MAX, fminf(after, FLT_MAX));
     }
     return s->logits;
 }

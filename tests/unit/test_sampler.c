@@ -203,6 +203,53 @@ static void extremes_draw_the_most_likely(void **state) {
     }
 }
 
+/* Greedy choices under a penalty: a token that was chosen counts for less, once however often it
+ * was, until it is 64 choices ago. */
+static void repeated_tokens_count_for_less(void **state) {
+    (void)state;
+    static const struct {
+        float penalty;
+        float logits[TOKENS];
+        token expected[6];
+    } cases[] = {
+        {2, {5, 4, 3, 2.4f, -9, -9, -9, -9}, {0, 1, 2, 0, 0, 0}},
+        {2, {-4, -5, -6, -7, -8, -8.5f, -30, -30}, {0, 1, 2, 3, 0, 0}},
+        {0, {5, 4, 3, 2, 1, 0, -1, -2}, {0, 0, 0, 0, 0, 0}}, /* off */
+        {1, {5, 4, 3, 2, 1, 0, -1, -2}, {0, 0, 0, 0, 0, 0}}, /* off */
+        {0.5f, {5, 4, 9, 2, 1, 0, -1, -2}, {2, 2, 2, 2, 2, 2}},
+        {0.1f, {3e38f, 0, 0, 0, 0, 0, 0, 0}, {0, 0, 0, 0, 0, 0}}, /* no overflow */
+        {10,
+         {-3e38f, -3e38f, -3.1e38f, -3.1e38f, -3.1e38f, -3.1e38f, -3.1e38f, -3.1e38f},
+         {0, 1, 2, 3, 4, 5}},
+    };
+    for (size_t n = 0; n < sizeof cases / sizeof *cases; n++) {
+        struct sampler_options o = plain(0);
+        o.repeat_penalty = cases[n].penalty;
+        struct sampler *s = create(&o);
+        for (int i = 0; i < 6; i++) {
+            token id = sampler_next(s, cases[n].logits);
+            if (id != cases[n].expected[i]) {
+                fail_msg("case %zu, choice %d: %d, expected %d", n, i, id, cases[n].expected[i]);
+            }
+        }
+        sampler_destroy(s);
+    }
+    enum { MANY = 100 };
+    float falling[MANY];
+    for (int i = 0; i < MANY; i++) {
+        falling[i] = (float)(MANY - i);
+    }
+    struct sampler_options o = plain(0);
+    o.repeat_penalty = 10;
+    struct sampler *s = sampler_create(&o, MANY, NULL);
+    for (token i = 0; i <= SAMPLER_MEMORY; i++) {
+        assert_int_equal(sampler_next(s, falling), i);
+    }
+    assert_int_equal(sampler_next(s, falling), 0); /* forgotten by now, and the best again */
+    assert_int_equal(sampler_next(s, falling), 1);
+    sampler_destroy(s);
+}
+
 static void nothing_is_drawn_from_what_is_not_finite(void **state) {
     (void)state;
     static const float bad[] = {NAN, INFINITY, -INFINITY};
@@ -224,17 +271,21 @@ static void nothing_is_drawn_from_what_is_not_finite(void **state) {
 static void options_out_of_range_are_refused(void **state) {
     (void)state;
     static const struct {
-        float temperature, top_p, min_p;
+        float temperature, top_p, min_p, penalty;
         bool fine;
     } cases[] = {
-        {1, 1, 0, true},      {0, 1, 0, true},      {100, 1, 1, true},  {1, 1e-30f, 0, true},
-        {-0.1f, 1, 0, false}, {101, 1, 0, false},   {NAN, 1, 0, false}, {INFINITY, 1, 0, false},
-        {1, 0, 0, false},     {1, 1.01f, 0, false}, {1, NAN, 0, false}, {1, -1, 0, false},
-        {1, 1, -0.1f, false}, {1, 1, 1.1f, false},  {1, 1, NAN, false},
+        {1, 1, 0, 0, true},      {0, 1, 0, 0, true},         {100, 1, 1, 10, true},
+        {1, 1e-30f, 0, 0, true}, {-0.1f, 1, 0, 0, false},    {101, 1, 0, 0, false},
+        {NAN, 1, 0, 0, false},   {INFINITY, 1, 0, 0, false}, {1, 0, 0, 0, false},
+        {1, 1.01f, 0, 0, false}, {1, NAN, 0, 0, false},      {1, -1, 0, 0, false},
+        {1, 1, -0.1f, 0, false}, {1, 1, 1.1f, 0, false},     {1, 1, NAN, 0, false},
+        {1, 1, 0, -0.1f, false}, {1, 1, 0, 10.1f, false},    {1, 1, 0, NAN, false},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        const struct sampler_options o = {
-            .temperature = cases[i].temperature, .top_p = cases[i].top_p, .min_p = cases[i].min_p};
+        const struct sampler_options o = {.temperature = cases[i].temperature,
+                                          .top_p = cases[i].top_p,
+                                          .min_p = cases[i].min_p,
+                                          .repeat_penalty = cases[i].penalty};
         struct error error = {0};
         struct sampler *s = sampler_create(&o, TOKENS, &error);
         assert_int_equal(s != NULL, cases[i].fine);
@@ -251,6 +302,7 @@ int main(void) {
         cmocka_unit_test(a_seed_fixes_the_tokens),
         cmocka_unit_test(equal_logits_are_equally_likely),
         cmocka_unit_test(extremes_draw_the_most_likely),
+        cmocka_unit_test(repeated_tokens_count_for_less),
         cmocka_unit_test(nothing_is_drawn_from_what_is_not_finite),
         cmocka_unit_test(options_out_of_range_are_refused),
     };

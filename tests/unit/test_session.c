@@ -390,11 +390,12 @@ static void no_pass_is_short(void **state) {
         struct session *s = open_session(e, &settings[picks[i]].options);
         static const size_t begins[] = {0, 61, 63, 66, 127, 130};
         for (size_t j = 0; j < sizeof begins / sizeof *begins; j++) {
-            struct stopper c = {.slow = j < 2, .shortest = N}; /* then passes are at their least */
+            size_t n = j < 2 ? 200 : 300;
+            struct stopper c = {.slow = j < 2, .shortest = n}; /* then passes are at their least */
             const struct session_watch watch = {stop_at, &c};
             struct error error = {0};
             append(s, ids, (begins[j] - session_position(s) % 64) % 64);
-            assert_true(session_append(s, ids, 300, &watch, &error));
+            assert_true(session_append(s, ids, n, &watch, &error));
             assert_true(c.shortest >= 32);
         }
         session_destroy(s);
@@ -502,7 +503,8 @@ static void heads_of_any_size_work(void **state) {
     (void)state;
     static const struct {
         uint32_t heads, kv_heads, head_dim;
-    } cases[] = {{2, 1, 1024}, {1, 1, 2}, {6, 3, 10}, {40, 1, 8}};
+        bool memory;
+    } cases[] = {{2, 1, 1024, false}, {1, 1, 2, true}, {6, 3, 10, true}, {40, 1, 8, true}};
     token ids[220];
     tiny_tokens(9, ids, 220);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -514,10 +516,11 @@ static void heads_of_any_size_work(void **state) {
         model.kv_heads = cases[i].kv_heads;
         model.head_dim = cases[i].head_dim;
         setenv("ALLMEM_KERNELS", "reference", 1);
-        struct engine *e = tiny_engine(&model, &adapter, NULL);
+        struct engine *e = tiny_engine(&model, cases[i].memory ? &adapter : NULL, NULL);
         assert_non_null(e);
-        struct session *one = open_session(e, &settings[4].options);
-        struct session *many = open_session(e, &settings[4].options);
+        const struct session_options o = {
+            .window = 64, .sinks = 4, .keep = 24, .memory = true, .writes = true};
+        struct session *one = open_session(e, &o), *many = open_session(e, &o);
         append(many, ids, 220);
         for (int j = 0; j < 220; j++) {
             append(one, ids + j, 1);
