@@ -15,6 +15,7 @@
 
 #include <cmocka.h>
 
+#include "engine/cpu/kernels.h"
 #include "tests/golden/forward.h"
 #include "tests/tools/tiny_engine.h"
 #include "tests/tools/tiny_order.h"
@@ -60,17 +61,13 @@ static double difference(const struct golden *g) {
 }
 
 static void check(const char *kernels, double tolerance) {
-    if (kernels) {
-        setenv("ALLMEM_KERNELS", kernels, 1);
-    } else {
-        unsetenv("ALLMEM_KERNELS");
-    }
+    setenv("ALLMEM_KERNELS", kernels, 1);
     for (size_t i = 0; i < sizeof goldens / sizeof *goldens; i++) {
         const struct golden *g = &goldens[i];
         double apart = difference(g);
         if (!(apart <= tolerance)) {
-            fail_msg("%s, window %u, keep %u, memory %d: %g apart", g->model, g->window, g->keep,
-                     g->memory, apart);
+            fail_msg("%s, window %u, keep %u, memory %d, %s kernels: %g apart", g->model, g->window,
+                     g->keep, g->memory, kernels, apart);
         }
     }
 }
@@ -80,10 +77,15 @@ static void logits_are_those_of_pytorch(void **state) {
     check("reference", 1e-3);
 }
 
-/* Faster kernels may round activations to 16 bits in long passes and to 8 in short ones. */
+/* Faster kernels may round activations to 16 bits in long passes and to 8 in short ones. Logits of
+ * these models are around 3; seen: 0.05 to 0.065. */
 static void fast_kernels_stay_close(void **state) {
     (void)state;
-    check(NULL, 0.1);
+    for (const struct kernels *const *k = kernels_all(); *k; k++) {
+        if ((*k)->runs_here()) {
+            check((*k)->name, 0.15);
+        }
+    }
 }
 
 int main(void) {
