@@ -14,7 +14,7 @@ char *tiny_file(const void *data, size_t size) {
                                                       : "/tmp/allmem-tiny-XXXXXX");
     int fd = path ? mkstemp(path) : -1;
     FILE *file = fd >= 0 ? fdopen(fd, "wb") : NULL;
-    bool ok = file && fwrite(data, 1, size, file) == size;
+    bool ok = file && (size == 0 || fwrite(data, 1, size, file) == size);
     ok = file && fclose(file) == 0 && ok;
     if (!ok) {
         free(path);
@@ -30,8 +30,8 @@ static void forget(char *path) {
     free(path);
 }
 
-struct engine *tiny_engine(const struct tiny_model *model, const struct tiny_adapter *adapter,
-                           struct error *error) {
+struct engine *tiny_engine_of(const struct tiny_model *model, const struct tiny_adapter *adapter,
+                              size_t threads, struct error *error) {
     struct tiny_loaded l;
     struct bytes bytes = {0};
     struct engine *e = NULL;
@@ -44,7 +44,7 @@ struct engine *tiny_engine(const struct tiny_model *model, const struct tiny_ada
     }
     if (model_path && (!adapter || adapter_path)) {
         const struct engine_options options = {
-            .model = model_path, .adapter = adapter_path, .backend = "cpu", .threads = 1};
+            .model = model_path, .adapter = adapter_path, .backend = "cpu", .threads = threads};
         e = engine_open(&options, error);
     }
     forget(adapter_path);
@@ -52,6 +52,11 @@ struct engine *tiny_engine(const struct tiny_model *model, const struct tiny_ada
     bytes_finish(&bytes);
     tiny_model_unload(&l);
     return e;
+}
+
+struct engine *tiny_engine(const struct tiny_model *model, const struct tiny_adapter *adapter,
+                           struct error *error) {
+    return tiny_engine_of(model, adapter, 1, error);
 }
 
 void tiny_tokens(uint64_t seed, token *ids, size_t n) {

@@ -12,8 +12,10 @@
 /* Writes bytes to a new file and returns its path, to be unlinked and freed; NULL on failure. */
 char *tiny_file(const void *data, size_t size);
 
-/* One thread. `adapter` may be NULL. The files are gone afterwards; the engine keeps its mappings.
- */
+/* `adapter` may be NULL. The files are gone afterwards; the engine keeps its mappings. */
+struct engine *tiny_engine_of(const struct tiny_model *model, const struct tiny_adapter *adapter,
+                              size_t threads, struct error *error);
+/* The same, on one thread. */
 struct engine *tiny_engine(const struct tiny_model *model, const struct tiny_adapter *adapter,
                            struct error *error);
 

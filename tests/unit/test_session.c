@@ -386,6 +386,38 @@ static void where_an_append_stops_changes_nothing(void **state) {
     }
 }
 
+static void the_number_of_threads_changes_nothing(void **state) {
+    (void)state;
+    enum { N = 400, ALONE = 30 }; /* in passes, then token by token */
+    struct tiny_model model = tiny_model_of("qwen3");
+    const struct tiny_adapter adapter = tiny_adapter_of();
+    token ids[N];
+    struct session *first = NULL;
+    struct engine *engines[3];
+    tiny_tokens(10, ids, N);
+    model.context = 256;
+    unsetenv("ALLMEM_KERNELS");
+    for (size_t i = 0; i < 3; i++) {
+        engines[i] = tiny_engine_of(&model, &adapter, i == 0 ? 1 : 2 * i + 1, NULL);
+        assert_non_null(engines[i]);
+        struct session *s = open_session(engines[i], &settings[4].options);
+        append(s, ids, N - ALONE);
+        for (int j = N - ALONE; j < N; j++) {
+            append(s, ids + j, 1);
+        }
+        if (i == 0) {
+            first = s;
+        } else {
+            assert_same_state(first, s);
+            session_destroy(s);
+        }
+    }
+    session_destroy(first);
+    for (size_t i = 0; i < 3; i++) {
+        engine_close(engines[i]);
+    }
+}
+
 /* No pass is a short piece of a longer append, on machines of any speed: backends multiply few rows
  * another way than many. */
 static void no_pass_is_short(void **state) {
@@ -623,6 +655,7 @@ int main(void) {
         cmocka_unit_test(passes_give_what_single_tokens_give),
         cmocka_unit_test(scores_are_those_of_the_logits),
         cmocka_unit_test(where_an_append_stops_changes_nothing),
+        cmocka_unit_test(the_number_of_threads_changes_nothing),
         cmocka_unit_test(no_pass_is_short),
         cmocka_unit_test(a_shut_memory_is_window_and_sinks),
         cmocka_unit_test(a_fork_goes_its_own_way),
