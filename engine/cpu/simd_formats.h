@@ -14,15 +14,16 @@ enum { SLICE = 32 }; /* values */
 
 struct slice {
     vu q[8];     /* byte b of q[c]: value 4c + b */
-    vf scale[2]; /* HALVES: of the first and of the last 16 values; otherwise the first of all */
-    vf offset;   /* OFFSETS only */
+    vf scale[2]; /* of the first and of the last 16 values, or the first of all */
+    vf offset[2];
 };
 
 enum slice_kind {
-    BIASED,  /* q in 0..127, one scale */
-    OFFSETS, /* q in 0..127, one scale, one offset */
-    HALVES,  /* q in 0..127, two scales */
-    BYTES,   /* q is a signed byte plus BYTE_BIAS, one scale */
+    BIASED,       /* q in 0..127, one scale */
+    OFFSETS,      /* q in 0..127, one scale and one offset */
+    HALVES,       /* q in 0..127, a scale per half */
+    HALF_OFFSETS, /* q in 0..127, a scale and an offset per half */
+    BYTES,        /* q is a signed byte plus BYTE_BIAS, one scale */
 };
 
 struct format {
@@ -69,7 +70,7 @@ static inline void expand_q4_0(const uint8_t *w, size_t stride, struct slice *s)
 static inline void expand_q4_1(const uint8_t *w, size_t stride, struct slice *s) {
     vu head = load_column(w, stride);
     s->scale[0] = vf_of_low_f16(head);
-    s->offset = vf_of_low_f16(head >> 16);
+    s->offset[0] = vf_of_low_f16(head >> 16);
     expand_nibbles(w + 4, stride, s->q);
 }
 
@@ -85,7 +86,7 @@ static inline void expand_q5_1(const uint8_t *w, size_t stride, struct slice *s)
     vu head[4];
     load_columns(w, stride, head);
     s->scale[0] = vf_of_low_f16(head[0]);
-    s->offset = vf_of_low_f16(head[0] >> 16);
+    s->offset[0] = vf_of_low_f16(head[0] >> 16);
     expand_nibbles(w + 8, stride, s->q);
     expand_fifth_bits(head[1], s->q);
 }
@@ -115,7 +116,7 @@ static inline void expand_scales_k(const vu head[4], struct slice s[8]) {
             min = ((head[3] >> at >> 4) & 15) | (((head[2] >> at) & 0xc0) >> 2);
         }
         s[j].scale[0] = d * vf_of_int((vi)scale);
-        s[j].offset = d_min * vf_of_int((vi)min);
+        s[j].offset[0] = d_min * vf_of_int((vi)min);
     }
 }
 
@@ -184,6 +185,58 @@ static inline void expand_q6_k(const uint8_t *w, size_t stride, struct slice *s)
     }
 }
 
+/* Per 128 values, 32 bytes of 2-bit values: those of the slices 0 to 3. */
+static inline void expand_two_bits(const uint8_t *p, size_t stride, struct slice s[8]) {
+    for (size_t quarter = 0; quarter < 4; quarter++) {
+        vu c[4];
+        load_columns(p + 16 * quarter, stride, c);
+        struct slice *half = s + quarter / 2 * 4;
+        for (size_t i = 0; i < 4; i++) {
+            for (uint32_t j = 0; j < 4; j++) {
+                half[j].q[quarter % 2 * 4 + i] = (c[i] >> 2 * j) & 0x03030303;
+            }
+        }
+    }
+}
+
+/* Scale and minimum per 16 values, 4 bits each in a byte; the 2-bit values; the common ones. */
+static inline void expand_q2_k(const uint8_t *w, size_t stride, struct slice *s) {
+    vu scales[4], tail[4];
+    load_columns(w, stride, scales);
+    load_columns(w + 68, stride, tail); /* ends with the block, at 84 */
+    vf d = vf_of_low_f16(tail[3]), d_min = -vf_of_low_f16(tail[3] >> 16);
+    for (uint32_t j = 0; j < 16; j++) {
+        vu both = scales[j / 4] >> 8 * (j % 4);
+        s[j / 2].scale[j % 2] = d * vf_of_int((vi)(both & 15));
+        s[j / 2].offset[j % 2] = d_min * vf_of_int((vi)(both >> 4 & 15));
+    }
+    expand_two_bits(w + 16, stride, s);
+}
+
+/* The third bits, bit j of byte l: value l of slice j; the 2-bit values; 16 scales of 6 bits in 12
+ * bytes, two upper bits of each in the last four; the common scale. */
+static inline void expand_q3_k(const uint8_t *w, size_t stride, struct slice *s) {
+    vu third[8], tail[4], scales[3];
+    load_columns(w, stride, third);
+    load_columns(w + 16, stride, third + 4);
+    load_columns(w + 94, stride, tail); /* ends with the block, at 110 */
+    for (size_t i = 0; i < 3; i++) {
+        scales[i] = tail[i] >> 16 | tail[i + 1] << 16;
+    }
+    vf d = vf_of_low_f16(tail[3] >> 16);
+    for (uint32_t j = 0; j < 16; j++) {
+        vu low = scales[j / 4 % 2] >> (8 * (j % 4) + j / 8 * 4) & 15;
+        vu high = scales[2] >> (8 * (j % 4) + j / 4 * 2) & 3;
+        s[j / 2].scale[j % 2] = d * vf_of_int((vi)(low | high << 4) - 32);
+    }
+    expand_two_bits(w + 32, stride, s);
+    for (uint32_t j = 0; j < 8; j++) {
+        for (size_t i = 0; i < 8; i++) {
+            s[j].q[i] |= (third[i] >> j & 0x01010101) << 2;
+        }
+    }
+}
+
 /* Over all formats: slices in a block, and bytes of a row per slice. */
 enum { MAX_SLICES = 8, MAX_SLICE_BYTES = 34 };
 
@@ -192,16 +245,19 @@ static const struct format format_q4_1 = {20, 1, OFFSETS, 0, expand_q4_1};
 static const struct format format_q5_0 = {22, 1, BIASED, 16, expand_q5_0};
 static const struct format format_q5_1 = {24, 1, OFFSETS, 0, expand_q5_1};
 static const struct format format_q8_0 = {34, 1, BYTES, BYTE_BIAS, expand_q8_0};
+static const struct format format_q2_k = {84, 8, HALF_OFFSETS, 0, expand_q2_k};
+static const struct format format_q3_k = {110, 8, HALVES, 4, expand_q3_k};
 static const struct format format_q4_k = {144, 8, OFFSETS, 0, expand_q4_k};
 static const struct format format_q5_k = {176, 8, OFFSETS, 0, expand_q5_k};
 static const struct format format_q6_k = {210, 8, HALVES, 32, expand_q6_k};
 
-/* NULL for types that have no slices. */
+/* NULL for types that are not quantised. */
 static inline const struct format *format_of(enum quant_type type) {
     static const struct format *const formats[QUANT_TYPES] = {
         [QUANT_Q4_0] = &format_q4_0, [QUANT_Q4_1] = &format_q4_1, [QUANT_Q5_0] = &format_q5_0,
-        [QUANT_Q5_1] = &format_q5_1, [QUANT_Q8_0] = &format_q8_0, [QUANT_Q4_K] = &format_q4_k,
-        [QUANT_Q5_K] = &format_q5_k, [QUANT_Q6_K] = &format_q6_k,
+        [QUANT_Q5_1] = &format_q5_1, [QUANT_Q8_0] = &format_q8_0, [QUANT_Q2_K] = &format_q2_k,
+        [QUANT_Q3_K] = &format_q3_k, [QUANT_Q4_K] = &format_q4_k, [QUANT_Q5_K] = &format_q5_k,
+        [QUANT_Q6_K] = &format_q6_k,
     };
     return formats[type];
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Panels of fp32 for the register tile (simd_tile.h): rows of any type turned into columns, or rows
+ * Panels of fp32 for the register tile (simd_tile.h): rows turned into columns, or rows
  * copied as they are. A panel is filled PANEL_STEPS steps at a time at most, which is also the
  * length of the sums that attention and gemm add up.
  */
@@ -39,12 +39,9 @@ static inline void floats_of_bf16(float *y, const uint16_t *x, size_t n) {
     }
 }
 
-/* quant_row, faster for the types without blocks. */
+/* y[0..n) = a row of a type without blocks. */
 static inline void floats_of(enum quant_type type, const uint8_t *w, float *y, size_t n) {
     switch (type) {
-    case QUANT_F32:
-        memcpy(y, w, n * sizeof *y);
-        break;
     case QUANT_F16:
         floats_of_f16(y, (const uint16_t *)(const void *)w, n);
         break;
@@ -52,7 +49,7 @@ static inline void floats_of(enum quant_type type, const uint8_t *w, float *y, s
         floats_of_bf16(y, (const uint16_t *)(const void *)w, n);
         break;
     default:
-        quant_row(type, w, y, n);
+        memcpy(y, w, n * sizeof *y);
     }
 }
 
@@ -67,8 +64,8 @@ static inline void turn_rows(const uint8_t *rows, size_t stride, size_t steps, v
     }
 }
 
-/* panel[s][r] = value first + s of row r, for `steps` steps (at most PANEL_STEPS, and if there are
- * more to come a multiple of the type's block); rows beyond `rows` become zeros. */
+/* panel[s][r] = value first + s of row r, for `steps` steps, at most PANEL_STEPS; rows beyond
+ * `rows` become zeros. The type has no blocks. */
 static inline void panel_of_rows(enum quant_type type, const uint8_t *w, size_t row_bytes,
                                  size_t rows, size_t first, size_t steps, vu *panel) {
     float values[LANES][PANEL_STEPS];

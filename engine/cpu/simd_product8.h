@@ -66,12 +66,20 @@ static inline void pack8(const float *x, size_t k, struct packed8 *packed) {
     }
 }
 
+INLINE bool has_halves(enum slice_kind kind) {
+    return kind == HALVES || kind == HALF_OFFSETS;
+}
+
+INLINE bool has_offsets(enum slice_kind kind) {
+    return kind == OFFSETS || kind == HALF_OFFSETS;
+}
+
 /* What the bias takes from the sum of a slice, or of its half `half`. */
 INLINE vi bias_of(enum slice_kind kind, uint32_t bias, const struct packed8 *x, size_t half) {
-    if (kind == OFFSETS || (kind == BYTES && BYTE_BIAS == 0)) {
+    if (has_offsets(kind) || (kind == BYTES && BYTE_BIAS == 0)) {
         return (vi)vu_set(0);
     }
-    int32_t minus = kind == HALVES ? x->minus[half] : x->minus[0] + x->minus[1];
+    int32_t minus = has_halves(kind) ? x->minus[half] : x->minus[0] + x->minus[1];
     return (vi)vu_set((uint32_t)minus * bias);
 }
 
@@ -79,12 +87,15 @@ INLINE vi dot_of(enum slice_kind kind, vi dot, vu q, vu x) {
     return kind == BYTES ? dot4_byte(dot, q, x) : dot4(dot, q, x);
 }
 
-/* The contribution of a slice (of its half `half`, if it has halves), added to `sum`. */
+/* The contribution of a slice, or of its half `half`, added to `sum`. */
 INLINE vf add_slice(enum slice_kind kind, const struct slice *w, const struct packed8 *x, vi dot,
                     size_t half, vf sum) {
-    vf scale = w->scale[kind == HALVES ? half : 0] * vf_set(x->scale);
-    sum = vf_fma(vf_of_int(dot), scale, sum);
-    return kind == OFFSETS ? vf_fma(w->offset, vf_set(x->sum), sum) : sum;
+    sum = vf_fma(vf_of_int(dot), w->scale[half] * vf_set(x->scale), sum);
+    if (has_offsets(kind)) {
+        float x_sum = has_halves(kind) ? x->scale * -(float)x->minus[half] : x->sum;
+        sum = vf_fma(w->offset[half], vf_set(x_sum), sum);
+    }
+    return sum;
 }
 
 /* Rows of weights and what they meet: y[t * ldy + r] for row t of x and row r of w. */
@@ -113,7 +124,7 @@ INLINE void tile8(size_t tokens, enum slice_kind kind, const struct rows8 *job, 
         sum[i / TILE8_VECTORS][i % TILE8_VECTORS] = vf_set(0);
     }
     for (size_t b = 0; b < job->slices; b++) {
-        size_t parts = kind == HALVES ? 2 : 1, columns = 8 / parts;
+        size_t parts = has_halves(kind) ? 2 : 1, columns = 8 / parts;
 #pragma GCC unroll 2
         for (size_t part = 0; part < parts; part++) {
             vi dot[TILE8_TOKENS][TILE8_VECTORS];
@@ -186,14 +197,17 @@ static void tiles8_halves(const struct rows8 *job, size_t n) {
     tiles8(HALVES, job, n);
 }
 
+static void tiles8_half_offsets(const struct rows8 *job, size_t n) {
+    tiles8(HALF_OFFSETS, job, n);
+}
+
 static void tiles8_bytes(const struct rows8 *job, size_t n) {
     tiles8(BYTES, job, n);
 }
 
 static void (*const tiles8_of[])(const struct rows8 *job, size_t n) = {
-    [BIASED] = tiles8_biased,
-    [OFFSETS] = tiles8_offsets,
-    [HALVES] = tiles8_halves,
+    [BIASED] = tiles8_biased, [OFFSETS] = tiles8_offsets,
+    [HALVES] = tiles8_halves, [HALF_OFFSETS] = tiles8_half_offsets,
     [BYTES] = tiles8_bytes,
 };
 
@@ -215,6 +229,15 @@ static inline const uint8_t *whole_group(const uint8_t *w, size_t rows, size_t r
     return room;
 }
 
+/* Of the LANES rows at `ahead`, as many bytes as a block of all of them has, the b-th such piece:
+ * in the order of the file, while rows are read across it. Asking beyond the end does no harm. */
+INLINE void prefetch_blocks(const struct format *f, const uint8_t *ahead, size_t b) {
+    size_t piece = LANES * f->block_bytes;
+    for (size_t line = 0; line < piece; line += 64) {
+        __builtin_prefetch(ahead + b * piece + line);
+    }
+}
+
 INLINE void batch8(const struct format *f, const uint8_t *w, size_t rows, size_t k, const char *x,
                    size_t x_stride, size_t n, float *y, size_t ldy, void *scratch) {
     size_t blocks = k / SLICE / f->slices, row_bytes = blocks * f->block_bytes;
@@ -234,7 +257,9 @@ INLINE void batch8(const struct format *f, const uint8_t *w, size_t rows, size_t
                 whole_group(w + (r + v * LANES) * row_bytes, job.rows - v * LANES, row_bytes, room);
             struct slice *s = slices + v * job.slices;
             job.w[v] = s;
+            const uint8_t *ahead = w + (r + (TILE8_VECTORS + v) * LANES) * row_bytes;
             for (size_t b = 0; b < blocks; b++) {
+                prefetch_blocks(f, ahead, b);
                 f->expand(group + b * f->block_bytes, row_bytes, s + b * f->slices);
             }
         }
@@ -247,7 +272,7 @@ enum { SINGLE8_TOKENS = 8 };
 /* One token of a slice; sums over even and odd dwords go side by side. */
 INLINE vf single_slice(const struct format *f, const struct slice *w, const struct packed8 *x,
                        vf sum) {
-    size_t parts = f->kind == HALVES ? 2 : 1, columns = 8 / parts;
+    size_t parts = has_halves(f->kind) ? 2 : 1, columns = 8 / parts;
 #pragma GCC unroll 2
     for (size_t part = 0; part < parts; part++) {
         vi even = bias_of(f->kind, f->bias, x, part), odd = (vi)vu_set(0);
@@ -269,11 +294,9 @@ INLINE void single_group(const struct format *f, const uint8_t *w, size_t row_by
     for (size_t t = 0; t < tokens; t++) {
         sum[t] = vf_set(0);
     }
-    size_t blocks = row_bytes / f->block_bytes, step = LANES * f->block_bytes;
+    size_t blocks = row_bytes / f->block_bytes;
     for (size_t b = 0; b < blocks; b++) {
-        for (size_t line = 0; line < step; line += 64) {
-            __builtin_prefetch(ahead + b * step + line);
-        }
+        prefetch_blocks(f, ahead, b);
         struct slice s[MAX_SLICES];
         f->expand(w + b * f->block_bytes, row_bytes, s);
         for (size_t t = 0; t < tokens; t++) {
@@ -306,6 +329,3 @@ INLINE void single8(const struct format *f, const uint8_t *w, size_t rows, size_
         }
     }
 }
-
-typedef void product8(const uint8_t *w, size_t rows, size_t k, const char *x, size_t x_stride,
-                      size_t n, float *y, size_t ldy, void *scratch);

@@ -18,52 +18,49 @@ static inline vf vf_exp(vf x) {
     vf whole = vf_of_int(n);
     vf r = vf_fma(whole, vf_set(-0x1.62e4p-1f), x); /* ln 2, its upper 15 bits first */
     r = vf_fma(whole, vf_set(-1.42860677e-6f), r);
-    vf sum = vf_set(1.0f / 5040);
-    sum = vf_fma(sum, r, vf_set(1.0f / 720));
+    vf sum = vf_set(1.0f / 720);
     sum = vf_fma(sum, r, vf_set(1.0f / 120));
     sum = vf_fma(sum, r, vf_set(1.0f / 24));
     sum = vf_fma(sum, r, vf_set(1.0f / 6));
     sum = vf_fma(sum, r, vf_set(0.5f));
     sum = vf_fma(sum, r, vf_set(1));
     sum = vf_fma(sum, r, vf_set(1));
-    return sum * (vf)((n + 127) << 23);
+    return (vf)((vi)sum + (n << 23));
 }
 
 static inline vf sigmoid(vf x) {
     return 1 / (1 + vf_exp(-x));
 }
 
-/* Entries this far below the largest count as nothing: e^-87 is 1e-38. */
-#define SOFTMAX_FLOOR (-87.0f)
+/* e^(x - max), and 0 where that is less than e^-85, as for x = -infinity. */
+static inline vf softmax_part(vf x, float max) {
+    x -= vf_set(max);
+    return (vf)((vi)vf_exp(x) & (x > vf_set(-85)));
+}
 
 static float softmax(float *s, size_t n) {
-    vf peak = vf_set(-INFINITY);
-    size_t j = 0;
-    for (; j + LANES <= n; j += LANES) {
+    size_t whole = n - n % LANES, rest = n - whole;
+    float padded[LANES]; /* the last values */
+    vf_store(padded, vf_set(-INFINITY));
+    memcpy(padded, s + whole, rest * sizeof *s);
+
+    vf peak = vf_load(padded);
+    for (size_t j = 0; j < whole; j += LANES) {
         peak = vf_max(peak, vf_load(s + j));
     }
     float max = vf_max_lanes(peak);
-    for (; j < n; j++) {
-        max = s[j] > max ? s[j] : max;
-    }
-    vf sum = vf_set(0);
-    for (j = 0; j < n; j += LANES) {
-        float padded[LANES];
-        bool whole = j + LANES <= n;
-        if (!whole) {
-            vf_store(padded, vf_set(-INFINITY));
-            memcpy(padded, s + j, (n - j) * sizeof *s);
-        }
-        vf x = vf_load(whole ? s + j : padded) - vf_set(max);
-        vf value = (vf)((vi)vf_exp(x) & (x > vf_set(SOFTMAX_FLOOR)));
-        vf_store_some(s + j, value, n - j);
-        sum += value;
+    vf last = softmax_part(vf_load(padded), max), sum = last;
+    for (size_t j = 0; j < whole; j += LANES) {
+        vf part = softmax_part(vf_load(s + j), max);
+        vf_store(s + j, part);
+        sum += part;
     }
     float total = vf_sum_lanes(sum);
     vf inverse = vf_set(1 / total);
-    for (j = 0; j < n; j += LANES) {
-        vf_store_some(s + j, vf_load_some(s + j, n - j) * inverse, n - j);
+    for (size_t j = 0; j < whole; j += LANES) {
+        vf_store(s + j, vf_load(s + j) * inverse);
     }
+    vf_store_some(s + whole, last * inverse, rest);
     return max + logf(total);
 }
 

@@ -85,6 +85,12 @@ static void single_multiply(enum quant_type type, const void *w, size_t rows, si
     case QUANT_Q8_0:
         single8(&format_q8_0, w, rows, k, packed, stride, n, y, ldy, scratch);
         break;
+    case QUANT_Q2_K:
+        single8(&format_q2_k, w, rows, k, packed, stride, n, y, ldy, scratch);
+        break;
+    case QUANT_Q3_K:
+        single8(&format_q3_k, w, rows, k, packed, stride, n, y, ldy, scratch);
+        break;
     case QUANT_Q4_K:
         single8(&format_q4_k, w, rows, k, packed, stride, n, y, ldy, scratch);
         break;
@@ -95,6 +101,6 @@ static void single_multiply(enum quant_type type, const void *w, size_t rows, si
         single8(&format_q6_k, w, rows, k, packed, stride, n, y, ldy, scratch);
         break;
     default:
-        single_f32(type, w, rows, k, x, stride, n, y, ldy, scratch);
+        single_f32(type, w, rows, k, x, stride, n, y, ldy);
     }
 }

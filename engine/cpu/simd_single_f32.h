@@ -68,15 +68,10 @@ INLINE void single_rows(vf (*load)(const uint8_t *p), size_t size, const uint8_t
     }
 }
 
-/* x: n rows of k floats, x_stride bytes apart, each followed by zeros up to a multiple of LANES.
- * scratch: k floats */
+/* x: n rows of k floats, x_stride bytes apart, each followed by zeros up to a multiple of LANES. */
 static inline void single_f32(enum quant_type type, const uint8_t *w, size_t rows, size_t k,
-                              const char *x, size_t x_stride, size_t n, float *y, size_t ldy,
-                              void *scratch) {
+                              const char *x, size_t x_stride, size_t n, float *y, size_t ldy) {
     switch (type) {
-    case QUANT_F32:
-        single_rows(load_f32, 4, w, rows, k, x, x_stride, n, y, ldy);
-        break;
     case QUANT_F16:
         single_rows(load_f16, 2, w, rows, k, x, x_stride, n, y, ldy);
         break;
@@ -84,9 +79,6 @@ static inline void single_f32(enum quant_type type, const uint8_t *w, size_t row
         single_rows(load_bf16, 2, w, rows, k, x, x_stride, n, y, ldy);
         break;
     default:
-        for (size_t r = 0; r < rows; r++) {
-            quant_row(type, w + r * quant_row_bytes(type, k), scratch, k);
-            single_rows(load_f32, 4, scratch, 1, k, x, x_stride, n, y + r, ldy);
-        }
+        single_rows(load_f32, 4, w, rows, k, x, x_stride, n, y, ldy);
     }
 }
