@@ -143,30 +143,45 @@ bool store_fork(struct store *store, const char *to, struct blob title, struct e
     return ok;
 }
 
+/* Closes the writer but keeps its lock, so that the file stays as it is. False while somebody reads
+ * it: its log then stays beside it, and must not come to belong to another file. */
+static bool rest_locked(struct store *store, struct lock *lock, struct error *error) {
+    char *path = with_suffix(store_path(store), "", error);
+    *lock = store->lock;
+    store->lock = LOCK_FREE;
+    store_close(store);
+    char *log = path ? with_suffix(path, "-wal", error) : NULL;
+    struct stat st;
+    bool ok =
+        log && (lstat(log, &st) != 0 ||
+                error_set(error, ERROR_FAILURE, "'%s' is being read by another process", path));
+    free(log);
+    free(path);
+    return ok;
+}
+
 bool store_rename_file(const char *from, const char *to, struct error *error) {
     const struct store_options options = {.mode = STORE_WRITE};
     struct store *store = store_open(from, &options, error);
+    struct lock lock;
     if (!store) {
         return false;
     }
-    bool ok = false;
-    struct stat st;
-    /* The lock outlives the connection; closing the connection folds the log into the file. */
-    struct lock lock = store->lock;
-    store->lock = LOCK_FREE;
-    store_close(store);
-    char *log = with_suffix(from, "-wal", error);
-    if (!log) {
-        goto done;
-    }
-    if (lstat(log, &st) == 0) {
-        error_set(error, ERROR_FAILURE, "'%s' is being read by another process", from);
-        goto done;
-    }
-    ok = move_file(from, to, false, error);
-done:
-    free(log);
+    bool ok = rest_locked(store, &lock, error) && move_file(from, to, false, error);
     lock_release(&lock);
+    return ok;
+}
+
+bool store_replace(struct store *store, const char *from, struct error *error) {
+    const struct store_options options = {.mode = STORE_WRITE, .skip_check = true};
+    char *to = with_suffix(store_path(store), "", error);
+    struct store *next = to ? store_open(from, &options, error) : NULL;
+    struct lock lock, next_lock = LOCK_FREE;
+    bool ok = next && rest_locked(next, &next_lock, error);
+    ok = rest_locked(store, &lock, ok ? error : NULL) && ok && move_file(from, to, true, error);
+    lock_release(&next_lock);
+    lock_release(&lock);
+    free(to);
     return ok;
 }
 

@@ -21,4 +21,8 @@ bool store_fork(struct store *store, const char *to, struct blob title, struct e
 /* Both fail while anybody else has the session open for writing, and rename also while somebody
  * reads it. `to` must not exist. ERROR_NOT_FOUND when there is no such file. */
 bool store_rename_file(const char *from, const char *to, struct error *error);
+/* Puts the session file `from` in the place of the session that `store` has open for writing, in
+ * one step: whoever opens the name sees the old session or the new one. Closes `store`, also on
+ * failure. Fails, and leaves both files, while somebody else uses either of them. */
+bool store_replace(struct store *store, const char *from, struct error *error);
 bool store_remove_file(const char *path, struct error *error);

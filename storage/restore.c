@@ -160,6 +160,31 @@ static bool check_seal(struct store *store, const struct store_snapshot *snapsho
                       store->path, (long long)snapshot->generation, (long long)snapshot->position));
 }
 
+bool store_snapshot_hash(struct store *store, int64_t generation, uint8_t hash[HASH_BYTES],
+                         struct error *error) {
+    struct bytes sealed = {0};
+    struct statement s =
+        statement_of(store, "SELECT name, layer, size, hash FROM part JOIN payload ON id = payload"
+                            " WHERE generation = ?1 ORDER BY number");
+    statement_bind_integer(&s, 1, generation);
+    while (statement_next(&s)) {
+        uint8_t of_part[HASH_BYTES];
+        if (statement_fixed(&s, 3, of_part, HASH_BYTES)) {
+            part_seal(&sealed, statement_blob(&s, 0), statement_integer(&s, 1),
+                      (uint64_t)statement_integer(&s, 2), of_part);
+        }
+    }
+    bool ok = statement_end(&s, error);
+    if (ok && sealed.size == 0 && !sealed.failed) {
+        ok = error_set(error, ERROR_NOT_FOUND, "'%s' has no generation %lld", store->path,
+                       (long long)generation);
+    }
+    ok = ok && ((!sealed.failed && hash_of(sealed.data, sealed.size, hash)) ||
+                error_set(error, ERROR_NO_SPACE, "out of memory"));
+    bytes_finish(&sealed);
+    return ok;
+}
+
 static bool read_parts(struct store *store, const struct store_snapshot *snapshot,
                        store_take_part *take, void *context, struct error *error) {
     struct statement s = statement_of(

@@ -273,7 +273,7 @@ bool store_snapshot_rewind(struct store *store, int64_t generation, struct error
     }
     struct statement s = statement_of(store, "SELECT 1 FROM snapshot WHERE generation = ?1");
     statement_bind_integer(&s, 1, generation);
-    bool found = statement_next(&s);
+    bool found = statement_next(&s) || generation == 0;
     bool ok = statement_end(&s, error) &&
               (found || error_set(error, ERROR_NOT_FOUND, "'%s' has no generation %lld",
                                   store->path, (long long)generation));
@@ -281,7 +281,7 @@ bool store_snapshot_rewind(struct store *store, int64_t generation, struct error
         "DELETE FROM part WHERE generation > ?1",
         "DELETE FROM snapshot WHERE generation > ?1",
         "UPDATE document SET first_position = -1 WHERE first_position >="
-        " (SELECT position FROM snapshot WHERE generation = ?1)",
+        " coalesce((SELECT position FROM snapshot WHERE generation = ?1), 0)",
     };
     for (size_t i = 0; ok && i < sizeof sql / sizeof *sql; i++) {
         s = statement_of(store, sql[i]);

@@ -70,6 +70,11 @@ typedef bool store_take_part(void *context, const struct store_part *part, struc
 bool store_snapshot_read(struct store *store, int64_t generation, store_take_part *take,
                          void *context, int64_t *sound, struct error *error);
 
+/* SHA-256 over the names, layers, sizes and hashes of the generation's parts: equal for equal
+ * memories, whenever and by whatever way they were saved. Reads no payload. ERROR_NOT_FOUND. */
+bool store_snapshot_hash(struct store *store, int64_t generation, uint8_t hash[HASH_BYTES],
+                         struct error *error);
+
 /* Goes back: removes every generation after this one, so that it is the newest; documents begun
- * since are unread again. */
+ * since are unread again. 0: as if nothing had ever been read. */
 bool store_snapshot_rewind(struct store *store, int64_t generation, struct error *error);
