@@ -142,6 +142,7 @@ static int run(const struct options *options, int argc, char **argv, struct erro
     const struct option table[] = {
         {.name = "tokens", .letter = 'n', .kind = OPTION_COUNT, .value = &ask.tokens, .most = 1e6},
         {.name = "cite", .kind = OPTION_FLAG, .value = &ask.citations},
+        {.name = "as-of", .kind = OPTION_TEXT, .value = &ask.mark},
     };
     if (!options_read(table, sizeof table / sizeof *table, &argc, argv, error)) {
         return error->code;
@@ -172,11 +173,13 @@ const struct command command_ask = {
     .name = "ask",
     .usage = "ask [-m MODEL] [-n TOKENS] (-s NAME [--as-of MARK] | PATH...) QUESTION|-",
     .summary = "answer a question about a session, or about files",
-    .help = "  -s, --session NAME a saved session; it stays as it was\n"
-            "  --as-of MARK       from the memory as it was at a mark (allmem session show)\n"
-            "  -n, --tokens N     tokens of the answer at most (120)\n"
-            "  --no-cite          only the answer\n"
-            "Without -s the files are read first, and forgotten afterwards.\n"
-            "Exit status 3: the text says nothing about it.\n",
+    .help =
+        "  -s, --session NAME a saved session; it stays as it was\n"
+        "  --as-of MARK       from the memory as it was at a mark (allmem session show), named\n"
+        "                     by a part of it, or at a share of what was read (\"50 %\")\n"
+        "  -n, --tokens N     tokens of the answer at most (120)\n"
+        "  --no-cite          only the answer\n"
+        "Without -s the files are read first, and forgotten afterwards.\n"
+        "Exit status 3: the text says nothing about it.\n",
     .run = run,
 };

@@ -2,9 +2,11 @@
  *
  * allmem ingest: reads documents into a saved session.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "app/commands.h"
 #include "app/interrupt.h"
@@ -17,7 +19,8 @@
 struct ingest {
     bool dry_run, ignore;
     struct option_texts include, exclude;
-    uint64_t marks;
+    uint64_t marks, marks_bytes;
+    double checkpoint;
 };
 
 static bool stop(void *context) {
@@ -48,7 +51,8 @@ static struct ingest_options options_of(const struct ingest *ingest, struct show
     o.walk.exclude_count = ingest->exclude.count;
     o.walk.no_ignore = !ingest->ignore;
     o.walk.stop = stop;
-    o.marks.marks = ingest->marks;
+    o.marks = (struct store_budget){ingest->marks, ingest->marks_bytes};
+    o.checkpoint_seconds = ingest->checkpoint;
     o.progress = show_state;
     o.context = shown;
     return o;
@@ -56,7 +60,7 @@ static struct ingest_options options_of(const struct ingest *ingest, struct show
 
 static int print_json(const struct ingest_report *r, const struct workspace *w,
                       struct error *error) {
-    json_t *documents = json_array(), *skipped = json_array();
+    json_t *documents = json_array(), *skipped = json_array(), *gone = json_array();
     for (size_t i = 0; i < r->library.count; i++) {
         json_array_append_new(documents, json_pack("{s:o, s:I, s:I}", "source",
                                                    json_text(r->library.documents[i].name),
@@ -68,13 +72,16 @@ static int print_json(const struct ingest_report *r, const struct workspace *w,
         json_array_append_new(skipped, json_pack("{s:o, s:o}", "source", json_text(s->name),
                                                  "reason", json_text(s->reason)));
     }
-    return json_print(json_pack("{s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:f}", "documents",
-                                documents, "skipped", skipped, "added", (json_int_t)r->added,
-                                "changed", (json_int_t)r->changed, "unchanged",
-                                (json_int_t)r->unchanged, "text_tokens", (json_int_t)r->text_tokens,
-                                "read_tokens", (json_int_t)r->read_tokens, "position",
-                                (json_int_t)w->position, "seconds", r->seconds),
-                      error);
+    for (size_t i = 0; i < r->gone.count; i++) {
+        json_array_append_new(gone, json_text(r->gone.items[i].name));
+    }
+    return json_print(
+        json_pack("{s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:f}", "documents", documents,
+                  "skipped", skipped, "gone", gone, "added", (json_int_t)r->added, "changed",
+                  (json_int_t)r->changed, "unchanged", (json_int_t)r->unchanged, "text_tokens",
+                  (json_int_t)r->text_tokens, "read_tokens", (json_int_t)r->read_tokens, "position",
+                  (json_int_t)w->position, "seconds", r->seconds),
+        error);
 }
 
 static void print_text(const struct ingest_report *r, const struct options *options) {
@@ -86,8 +93,20 @@ static void print_text(const struct ingest_report *r, const struct options *opti
     }
     printf("%zu documents new, %zu changed, %zu unchanged; %llu tokens of text read in %.1f s\n",
            r->added, r->changed, r->unchanged, (unsigned long long)r->text_tokens, r->seconds);
-    if (r->changed) {
-        printf("the memory cannot unlearn the old versions: a new session would be without them\n");
+}
+
+/* A memory of fast weights cannot forget one text alone. */
+static void tell_unlearned(const struct ingest_report *r, const struct options *options) {
+    struct progress p;
+    progress_init(&p, options);
+    for (size_t i = 0; i < r->gone.count; i++) {
+        progress_message(&p, "no longer there: %s", r->gone.items[i].name);
+    }
+    if (r->changed || r->gone.count) {
+        progress_message(&p,
+                         "the memory cannot unlearn what changed or went; allmem session update %s "
+                         "makes it anew",
+                         options->session);
     }
 }
 
@@ -101,26 +120,44 @@ static int exit_code(const struct ingest_report *r) {
     return 0;
 }
 
+static bool paths_exist(char **paths, size_t count, struct error *error) {
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(paths[i], "-") != 0 && access(paths[i], F_OK) != 0) {
+            return error_set(error, ERROR_NOT_FOUND, "%s: %s", paths[i], strerror(errno));
+        }
+    }
+    return true;
+}
+
+static int report_run(const struct ingest_report *r, const struct workspace *w,
+                      const struct options *options, struct error *error) {
+    int code = 0;
+    reading_report_skips(&r->library.skips, options);
+    tell_unlearned(r, options);
+    if (options->json) {
+        code = print_json(r, w, error);
+    } else {
+        print_text(r, options);
+    }
+    return code ? code : exit_code(r);
+}
+
+/* No session is made for a path that is not there. */
 static int read_in(const struct options *options, const struct ingest *ingest, char **paths,
                    size_t count, struct error *error) {
-    struct workspace w;
+    struct workspace w = {0};
     struct shown shown = {.begin = progress_clock()};
     struct ingest_report report = {0};
     struct ingest_options o = options_of(ingest, &shown);
     progress_init(&shown.progress, options);
-    bool ok = workspace_open(&w, options, options->session, WORKSPACE_READ, NULL, error);
+    bool ok = paths_exist(paths, count, error) &&
+              workspace_open(&w, options, options->session, WORKSPACE_READ, NULL, error);
     shown.begin = progress_clock();
     ok = ok && workspace_ingest(&w, (const char *const *)paths, count, &o, &report, error);
     progress_end(&shown.progress);
-    int code = ok ? 0 : (int)error->code;
-    if (ok) {
-        reading_report_skips(&report.library.skips, options);
-        if (options->json) {
-            code = print_json(&report, &w, error);
-        } else {
-            print_text(&report, options);
-        }
-        code = code ? code : exit_code(&report);
+    int code = ok ? report_run(&report, &w, options, error) : (int)error->code;
+    if (code == ERROR_INTERRUPTED) {
+        progress_message(&shown.progress, "%s", error->text);
     }
     ingest_report_finish(&report);
     workspace_close(&w);
@@ -178,13 +215,23 @@ static int dry_run(const struct options *options, const struct ingest *ingest, c
 }
 
 static int run(const struct options *options, int argc, char **argv, struct error *error) {
-    struct ingest ingest = {.ignore = true, .marks = STORE_MARKS};
+    const struct ingest_options standard = ingest_options_default();
+    struct ingest ingest = {.ignore = true,
+                            .marks = standard.marks.marks,
+                            .marks_bytes = standard.marks.bytes,
+                            .checkpoint = standard.checkpoint_seconds};
     const struct option table[] = {
         {.name = "dry-run", .kind = OPTION_FLAG, .value = &ingest.dry_run},
         {.name = "ignore", .kind = OPTION_FLAG, .value = &ingest.ignore},
         {.name = "include", .kind = OPTION_TEXTS, .value = &ingest.include},
         {.name = "exclude", .kind = OPTION_TEXTS, .value = &ingest.exclude},
         {.name = "marks", .kind = OPTION_COUNT, .value = &ingest.marks, .most = 1000},
+        {.name = "marks-bytes", .kind = OPTION_BYTES, .value = &ingest.marks_bytes},
+        {.name = "checkpoint-seconds",
+         .kind = OPTION_REAL,
+         .value = &ingest.checkpoint,
+         .least = 0.01,
+         .most = 30},
     };
     if (!options_read(table, sizeof table / sizeof *table, &argc, argv, error)) {
         return error->code;
@@ -212,6 +259,8 @@ const struct command command_ingest = {
             "  --exclude GLOB     no files like this; may be given more than once\n"
             "  --no-ignore        in a git work tree, also what git ignores\n"
             "  --marks N          keep the memory at so many chapters, for ask --as-of (8)\n"
+            "  --marks-bytes SIZE and in so many bytes (500M, 2G)\n"
+            "  --checkpoint-seconds N  save the memory at least so often (20)\n"
             "Without a path it goes on with what an earlier run began.\n"
             "Exit status 3: something could not be read (each thing is listed).\n",
     .run = run,

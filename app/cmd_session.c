@@ -164,25 +164,43 @@ static void show_text(const struct store_session *s, const struct store_sizes *z
     }
 }
 
+/* Of the newest state, in hexadecimal; "" when nothing was read yet. */
+static bool hash_memory(struct store *store, const struct store_snapshots *states,
+                        char hex[HASH_HEX], struct error *error) {
+    uint8_t hash[HASH_BYTES];
+    hex[0] = '\0';
+    if (states->count == 0) {
+        return true;
+    }
+    bool ok = store_snapshot_hash(store, states->rows[states->count - 1].generation, hash, error);
+    if (ok) {
+        hash_hex(hash, hex);
+    }
+    return ok;
+}
+
 static int run_show(const struct options *options, char **argv, struct error *error) {
     struct workspace w;
     struct store_session s = {0};
     struct store_sizes z;
     struct store_snapshots snapshots = {0};
+    char hash[HASH_HEX] = "";
     bool ok = workspace_open(&w, options, argv[0], WORKSPACE_LOOK, NULL, error) &&
               store_session_get(w.store, &s, error) && store_sizes(w.store, &z, error) &&
-              store_snapshots_list(w.store, &snapshots, error);
+              store_snapshots_list(w.store, &snapshots, error) &&
+              hash_memory(w.store, &snapshots, hash, error);
     int code = ok ? 0 : (int)error->code;
     if (ok && options->json) {
         code = json_print(
-            json_pack("{s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:{s:I, s:I, s:I, s:I, s:I}, s:o}",
-                      "name", json_text(argv[0]), "title", json_text(s.title.data), "model",
-                      json_text(s.maker.model.data), "adapter", json_text(s.maker.adapter.data),
-                      "tokens_read", (json_int_t)s.position, "documents", (json_int_t)s.documents,
-                      "skipped", (json_int_t)s.skips, "turns", (json_int_t)s.turns, "bytes",
-                      "documents", (json_int_t)z.documents, "index", (json_int_t)z.index,
-                      "transcript", (json_int_t)z.transcript, "memory", (json_int_t)z.memory,
-                      "file", (json_int_t)z.file, "states", marks_json(&snapshots)),
+            json_pack(
+                "{s:o, s:o, s:o, s:o, s:s, s:I, s:I, s:I, s:I, s:{s:I, s:I, s:I, s:I, s:I}, s:o}",
+                "name", json_text(argv[0]), "title", json_text(s.title.data), "model",
+                json_text(s.maker.model.data), "adapter", json_text(s.maker.adapter.data),
+                "memory_hash", hash, "tokens_read", (json_int_t)s.position, "documents",
+                (json_int_t)s.documents, "skipped", (json_int_t)s.skips, "turns",
+                (json_int_t)s.turns, "bytes", "documents", (json_int_t)z.documents, "index",
+                (json_int_t)z.index, "transcript", (json_int_t)z.transcript, "memory",
+                (json_int_t)z.memory, "file", (json_int_t)z.file, "states", marks_json(&snapshots)),
             error);
     } else if (ok) {
         show_text(&s, &z, &snapshots);

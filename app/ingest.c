@@ -4,11 +4,15 @@
  * with checkpoints. A pass over tokens ends at the end of a chunk wherever it is interrupted, so
  * what a checkpoint cuts in two computes the same as the uncut run.
  */
+#include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "app/ingest_plan.h"
 #include "app/interrupt.h"
+#include "app/origins.h"
 #include "app/passages.h"
 #include "app/workspace_memory.h"
 
@@ -20,6 +24,7 @@ struct ingest_options ingest_options_default(void) {
 
 void ingest_report_finish(struct ingest_report *r) {
     library_finish(&r->library);
+    skips_finish(&r->gone);
     free(r->tokens);
     *r = (struct ingest_report){0};
 }
@@ -64,6 +69,25 @@ static bool add_source(struct store *store, const struct document *d, const stru
     return ok;
 }
 
+/* Standard input has no name of its own: another text than the one before does not replace it, but
+ * is "stdin 2" and so on. */
+static bool name_stdin(struct workspace *w, struct document *d, struct error *error) {
+    uint8_t hash[HASH_BYTES];
+    char name[32] = "stdin";
+    bool ok = hash_of(d->text, d->size, hash);
+    for (unsigned n = 2, found = 1; ok && found; n++) {
+        struct store_document before = {0};
+        found = store_document_by_path(w->store, blob_of(name), &before, NULL) &&
+                memcmp(before.hash, hash, HASH_BYTES) != 0;
+        store_document_finish(&before);
+        if (found) {
+            snprintf(name, sizeof name, "stdin %u", n);
+        }
+    }
+    ok = ok && document_set_name(d, name);
+    return ok || error_set(error, ERROR_NO_SPACE, "no memory to store standard input");
+}
+
 /* Counts whether the document is new, another version of a known one, or known. */
 static bool store_one(struct workspace *w, const struct document *d, struct ingest_report *r,
                       struct error *error) {
@@ -83,16 +107,60 @@ static bool store_one(struct workspace *w, const struct document *d, struct inge
     return ok;
 }
 
-static bool store_all(struct workspace *w, struct ingest_report *r, struct error *error) {
-    const struct library *l = &r->library;
-    bool ok = store_begin(w->store, error);
-    if (!ok) {
+static bool is_below(const char *path, const char *root) {
+    size_t n = strlen(root);
+    while (n > 1 && root[n - 1] == '/') {
+        n--;
+    }
+    return strncmp(path, root, n) == 0 && (path[n] == '/' || (n == 1 && *root == '/'));
+}
+
+/* What a folder once gave and no longer has. The memory knows it still. */
+static bool find_gone(struct workspace *w, const char *const *paths, size_t count,
+                      struct ingest_report *r, struct error *error) {
+    struct store_documents rows;
+    if (count == 0) {
+        return true;
+    }
+    if (!store_documents_list(w->store, false, &rows, error)) {
         return false;
     }
+    bool ok = true;
+    for (size_t i = 0; ok && i < rows.count; i++) {
+        const char *path = rows.rows[i].path.data;
+        bool below = false;
+        for (size_t j = 0; j < count && !below; j++) {
+            below = is_below(path, paths[j]);
+        }
+        struct stat st;
+        if (below && lstat(path, &st) != 0 && (errno == ENOENT || errno == ENOTDIR)) {
+            ok = skips_add(&r->gone, path, true, "no longer there") ||
+                 error_set(error, ERROR_NO_SPACE, "no memory for the report");
+        }
+    }
+    store_documents_finish(&rows);
+    return ok;
+}
+
+static bool stop_wanted(const struct ingest_options *o) {
+    return o->walk.stop && o->walk.stop(o->walk.stop_context);
+}
+
+/* All or nothing: a reading that goes on without paths then misses no document. */
+static bool store_all(struct workspace *w, const char *const *paths, size_t count,
+                      const struct ingest_options *o, struct ingest_report *r,
+                      struct error *error) {
+    const struct library *l = &r->library;
+    if (!store_begin(w->store, error)) {
+        return false;
+    }
+    bool ok = count == 0 || origins_add(w->store, paths, count, &o->walk, error);
     for (size_t i = 0; ok && i < l->count; i++) {
-        ok = store_one(w, &l->documents[i], r, error);
-        if (ok && interrupt_requested()) {
-            ok = interrupt_error(error);
+        struct document *d = &l->documents[i];
+        ok =
+            (strcmp(d->name, "stdin") != 0 || name_stdin(w, d, error)) && store_one(w, d, r, error);
+        if (ok && stop_wanted(o)) {
+            ok = error_set(error, ERROR_INTERRUPTED, "stopped before the documents were stored");
         }
     }
     for (size_t i = 0; ok && i < l->skips.count; i++) {
@@ -130,7 +198,7 @@ static bool watch_reading(void *context, size_t done, size_t total) {
                                      .position = session_position(r->w->session)};
         o->progress(o->context, &state);
     }
-    r->stopped = o->walk.stop && o->walk.stop(o->walk.stop_context);
+    r->stopped = stop_wanted(o);
     return !r->stopped && progress_clock() - r->checkpoint < o->checkpoint_seconds;
 }
 
@@ -210,13 +278,29 @@ static bool sign_session(struct workspace *w, struct error *error) {
     return ok;
 }
 
-static bool count_tokens(const struct tokenizer *t, struct ingest_report *r, struct error *error) {
+static bool count_tokens(const struct tokenizer *t, const struct ingest_options *o,
+                         struct ingest_report *r, struct error *error) {
     r->tokens = calloc(r->library.count + 1, sizeof *r->tokens);
     for (size_t i = 0; r->tokens && i < r->library.count; i++) {
         r->tokens[i] = answer_token_cost((void *)t, r->library.documents[i].text,
                                          r->library.documents[i].size);
+        if (stop_wanted(o)) {
+            return error_set(error, ERROR_INTERRUPTED, "stopped before the documents were stored");
+        }
     }
     return r->tokens || error_set(error, ERROR_NO_SPACE, "no memory for the report");
+}
+
+static bool has_documents(struct workspace *w, struct error *error) {
+    struct store_session s;
+    if (!store_session_get(w->store, &s, error)) {
+        return false;
+    }
+    uint64_t documents = s.documents;
+    store_session_finish(&s);
+    return documents > 0 ||
+           error_set(error, ERROR_USAGE,
+                     "session %s holds no documents yet, expected a path to read", w->name);
 }
 
 bool workspace_ingest(struct workspace *w, const char *const *paths, size_t count,
@@ -228,8 +312,11 @@ bool workspace_ingest(struct workspace *w, const char *const *paths, size_t coun
     double begin = progress_clock();
     uint64_t from = session_position(w->session);
     bool ok = sign_session(w, error) &&
-              (count == 0 || library_read(&report->library, paths, count, &options->walk, error)) &&
-              count_tokens(t, report, error) && store_all(w, report, error) &&
+              (count == 0 ? has_documents(w, error)
+                          : library_read(&report->library, paths, count, &options->walk, error)) &&
+              count_tokens(t, options, report, error) &&
+              store_all(w, paths, count, options, report, error) &&
+              find_gone(w, paths, count, report, error) &&
               ingest_plan_make(&plan, w->store, t, w->position, session_chunk(w->session), error) &&
               read_planned(w, options, &plan, error);
     report->text_tokens = plan.text_tokens;

@@ -43,6 +43,27 @@ static bool parse_real(const struct option *o, const char *text, struct error *e
     return true;
 }
 
+static bool parse_bytes(const struct option *o, const char *text, struct error *error) {
+    static const char units[] = "kMGT";
+    char *end = (char *)text;
+    double v = *text >= '0' && *text <= '9' ? strtod(text, &end) : -1;
+    if (v >= 0) {
+        end += strspn(end, " ");
+        const char *unit = *end ? strchr(units, *end) : NULL;
+        for (const char *u = units; unit && u <= unit; u++) {
+            v *= 1000;
+        }
+        end += unit != NULL;
+        end += *end == 'B';
+    }
+    if (!(v >= 0 && v < 1e18) || *end) {
+        return error_set(error, ERROR_USAGE, "found '%s', expected a size such as 500M or 2G",
+                         text);
+    }
+    *(uint64_t *)o->value = (uint64_t)v;
+    return true;
+}
+
 static bool parse_flag(const struct option *o, const char *text, struct error *error) {
     static const char *const words[] = {"no", "yes", "false", "true", "off", "on", "0", "1"};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
@@ -76,6 +97,8 @@ static bool parse_value(const struct option *o, const char *text, struct error *
         return true;
     case OPTION_COUNT:
         return parse_count(o, text, error);
+    case OPTION_BYTES:
+        return parse_bytes(o, text, error);
     case OPTION_REAL:
         return parse_real(o, text, error);
     case OPTION_CHOICE:

@@ -17,6 +17,7 @@ enum option_kind {
     OPTION_FLAG,   /* bool; --name sets it and --no-name clears it; yes or no in config.ini */
     OPTION_TALLY,  /* int; each time adds one */
     OPTION_COUNT,  /* uint64_t within [least, most] */
+    OPTION_BYTES,  /* uint64_t; "300", "20k", "1.5G", "200 MB": powers of ten */
     OPTION_REAL,   /* double within [least, most] */
     OPTION_TEXT,   /* const char *, as it stands */
     OPTION_TEXTS,  /* struct option_texts; may be given more than once */

@@ -62,9 +62,9 @@ struct ingest_state {
 };
 
 struct ingest_options {
-    struct walk_options walk;    /* its `stop` is asked during reading too */
-    unsigned checkpoint_seconds; /* at most so much work is lost by a kill; 0: 20 */
-    struct store_budget marks;   /* for --as-of */
+    struct walk_options walk;  /* its `stop` is asked during reading too */
+    double checkpoint_seconds; /* at most so much work is lost by a kill */
+    struct store_budget marks; /* for --as-of */
     void (*progress)(void *context, const struct ingest_state *state); /* may be NULL */
     void *context;
 };
@@ -75,6 +75,7 @@ struct ingest_report {
     struct library library; /* the documents and what was skipped */
     uint64_t *tokens;       /* [library.count]: of each text, all of them read */
     size_t added, changed, unchanged;
+    struct skips gone;    /* documents below these paths whose files are no longer there */
     uint64_t text_tokens; /* of the texts read in this run */
     uint64_t read_tokens; /* in the timeline: with the names between the texts */
     double seconds;
@@ -84,7 +85,8 @@ void ingest_report_finish(struct ingest_report *r);
 /* Stores the documents that the paths stand for and reads what the memory has not read yet: new and
  * changed documents, and the rest of what an earlier run began. Interrupted or killed, the next run
  * goes on from the last checkpoint, to the same memory bit for bit. ERROR_INTERRUPTED after a stop:
- * a checkpoint has been written. No paths: only goes on. */
+ * a checkpoint has been written, or nothing was stored yet. No paths: only goes on; ERROR_USAGE
+ * when there is nothing to go on with. */
 bool workspace_ingest(struct workspace *w, const char *const *paths, size_t count,
                       const struct ingest_options *options, struct ingest_report *report,
                       struct error *error);

@@ -4,17 +4,21 @@
  */
 #include "app/workspace_memory.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include "app/as_of.h"
 #include "app/store_index.h"
 
 /* The maker of a memory as the store wants it; the strings live in `text`. */
 struct maker_text {
-    char model_print[HASH_HEX], adapter_print[HASH_HEX];
+    char model[PATH_MAX], model_print[HASH_HEX], adapter_print[HASH_HEX];
     struct store_maker maker;
 };
+
+static const char SET_WINDOW[] = "window", SET_KEEP[] = "keep";
 
 enum { SPEC = 1 }; /* of the memory's maths; the engine refuses parts of another one */
 
@@ -22,10 +26,13 @@ static void describe_maker(const struct workspace *w, struct maker_text *t) {
     const struct engine_info *info = engine_info(w->loaded.engine);
     hash_hex(info->file_fingerprint, t->model_print);
     hash_hex(info->adapter_fingerprint, t->adapter_print);
-    const char *adapter = w->loaded.choice.adapter;
+    /* A model that was named by its path is to be found from any folder. */
+    const struct model_choice *choice = &w->loaded.choice;
+    bool by_path = strcmp(choice->name, choice->path) == 0 && realpath(choice->path, t->model);
+    const char *adapter = choice->adapter;
     const char *slash = adapter ? strrchr(adapter, '/') : NULL;
     t->maker = (struct store_maker){
-        .model = blob_of(w->loaded.choice.name),
+        .model = blob_of(by_path ? t->model : choice->name),
         .model_print = blob_of(t->model_print),
         .adapter = blob_of(slash ? slash + 1 : adapter),
         .adapter_print = blob_of(info->has_adapter ? t->adapter_print : NULL),
@@ -35,8 +42,14 @@ static void describe_maker(const struct workspace *w, struct maker_text *t) {
 
 bool workspace_sign(struct workspace *w, struct error *error) {
     struct maker_text present;
+    struct session_options o = session_options(w->session);
     describe_maker(w, &present);
-    return store_set_maker(w->store, &present.maker, (int64_t)time(NULL), error);
+    return store_begin(w->store, error) &&
+           store_end(w->store,
+                     store_set_maker(w->store, &present.maker, (int64_t)time(NULL), error) &&
+                         store_setting_set_integer(w->store, SET_WINDOW, o.window, error) &&
+                         store_setting_set_integer(w->store, SET_KEEP, o.keep, error),
+                     error);
 }
 
 /* A session is asked with the model that it was made with, unless the user names one. */
@@ -89,29 +102,47 @@ static bool load_snapshot(struct workspace *w, const struct store_snapshot *snap
     return true;
 }
 
-static bool load_memory(struct workspace *w, const struct options *options, const char *mark,
-                        struct error *error) {
-    struct store_snapshot snapshot;
-    struct error none;
-    bool found = mark ? store_snapshot_by_mark(w->store, blob_of(mark), &snapshot, error)
-                      : store_snapshot_newest(w->store, &snapshot, &none);
-    if (!found && (mark || none.code != ERROR_NOT_FOUND)) {
-        if (!mark) {
-            *error = none;
-        }
+/* A session that was signed but has no memory yet begins as it was meant to, not as the options of
+ * this run say. */
+static bool begin_empty(struct workspace *w, const struct options *options, struct error *error) {
+    struct session_options o = session_options_of(options, w->loaded.engine);
+    int64_t window, keep;
+    if (!store_setting_get_integer(w->store, SET_WINDOW, o.window, &window, error) ||
+        !store_setting_get_integer(w->store, SET_KEEP, o.keep, &keep, error)) {
         return false;
     }
-    if (!found) {
-        struct session_options o = session_options_of(options, w->loaded.engine);
-        w->session = session_create(w->loaded.engine, &o, error);
-        return w->session != NULL;
+    if (window < 0 || window > UINT32_MAX || keep < 0 || keep > UINT32_MAX) {
+        return error_set(error, ERROR_INCOMPATIBLE,
+                         "session %s: a window of %lld with %lld kept tokens cannot be", w->name,
+                         (long long)window, (long long)keep);
     }
+    o.window = (uint32_t)window;
+    o.keep = (uint32_t)keep;
+    w->session = session_create(w->loaded.engine, &o, error);
+    return w->session != NULL;
+}
+
+/* The newest state, or the one that `mark` means, with the search limited to what it had read. */
+static bool load_state(struct workspace *w, const struct options *options, int64_t position,
+                       const char *mark, struct error *error) {
+    struct store_snapshots states;
+    if (!store_snapshots_list(w->store, &states, error)) {
+        return false;
+    }
+    size_t index = states.count - 1;
+    bool ok = true;
     if (mark) {
-        struct store_horizon horizon = {snapshot.position, snapshot.document, snapshot.byte};
+        ok = as_of_find(&states, position, mark, &index, error) ||
+             error_prefix(error, "session %s", w->name);
+    }
+    if (ok && mark) {
+        const struct store_snapshot *s = &states.rows[index];
+        struct store_horizon horizon = {s->position, s->document, s->byte};
         store_index_limit(w->index, &horizon);
     }
-    bool ok = load_snapshot(w, &snapshot, error);
-    store_snapshot_finish(&snapshot);
+    ok = ok && (states.count > 0 ? load_snapshot(w, &states.rows[index], error)
+                                 : begin_empty(w, options, error));
+    store_snapshots_finish(&states);
     return ok;
 }
 
@@ -121,7 +152,8 @@ bool workspace_load_memory(struct workspace *w, const struct options *options, c
     if (!store_session_get(w->store, &stored, error)) {
         return false;
     }
-    bool ok = load_model(w, options, &stored, error) && load_memory(w, options, mark, error);
+    bool ok = load_model(w, options, &stored, error) &&
+              load_state(w, options, stored.position, mark, error);
     store_session_finish(&stored);
     return ok;
 }
