@@ -139,6 +139,27 @@ static bool prepare_reader(struct store *store, struct error *error) {
     return statement_end(&s, error);
 }
 
+/* A writer that was killed while it entered or left the log has left a rollback journal behind,
+ * which a connection that only reads may not apply. Where it cannot be applied, a living writer has
+ * it or nothing may be written here; the reader then finds out by itself. */
+static void apply_journal(char *path) {
+    struct store writer = {.lock = LOCK_FREE, .path = path};
+    char *journal;
+    struct stat st;
+    int64_t version;
+    if (asprintf(&journal, "%s-journal", path) < 0) {
+        return;
+    }
+    if (lstat(journal, &st) == 0 && st.st_size > 0 && lock_take(&writer.lock, path, 0, NULL)) {
+        if (db_open(&writer, SQLITE_OPEN_READWRITE, NULL)) {
+            db_integer(&writer, "PRAGMA user_version", &version, NULL);
+        }
+        db_close(&writer);
+        lock_release(&writer.lock);
+    }
+    free(journal);
+}
+
 struct store *store_open(const char *path, const struct store_options *options,
                          struct error *error) {
     struct store *store = calloc(1, sizeof *store);
@@ -171,6 +192,9 @@ struct store *store_open(const char *path, const struct store_options *options,
             (!exists && !make_file(store->path, error))) {
             goto failed;
         }
+    }
+    if (!writes) {
+        apply_journal(store->path);
     }
     if (!db_open(store, writes ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY, error)) {
         goto failed;
