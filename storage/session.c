@@ -89,10 +89,11 @@ static bool differ(const char *what, struct blob made, struct blob made_print, s
     enum { NAME = 200, PRINT = 16 };
     return error_set(error, ERROR_INCOMPATIBLE,
                      "the memory was made with %s '%.*s' (%.*s), now there is '%.*s' (%.*s)", what,
-                     (int)(made.size < NAME ? made.size : NAME), made.size ? made.data : "none",
+                     (int)(made.size ? (made.size < NAME ? made.size : NAME) : 4),
+                     made.size ? made.data : "none",
                      (int)(made_print.size < PRINT ? made_print.size : PRINT),
                      made_print.size ? made_print.data : "",
-                     (int)(present.size < NAME ? present.size : NAME),
+                     (int)(present.size ? (present.size < NAME ? present.size : NAME) : 4),
                      present.size ? present.data : "",
                      (int)(present_print.size < PRINT ? present_print.size : PRINT),
                      present_print.size ? present_print.data : "");
