@@ -291,6 +291,14 @@ static bool at(void *self, size_t document, size_t ordinal, struct passage_hit *
     return true;
 }
 
+static bool nth(void *self, size_t n, size_t *document, bool *exists, struct error *error) {
+    (void)error;
+    const struct memory_index *m = self;
+    *document = n;
+    *exists = n < m->document_count;
+    return true;
+}
+
 static bool text(void *self, size_t document, size_t begin, size_t end, struct bytes *out,
                  struct error *error) {
     const struct memory_index *m = self;
@@ -313,7 +321,7 @@ static bool title(void *self, const struct passage_hit *hit, const char **name,
     return true;
 }
 
-static const struct passage_index_ops memory_ops = {count, frequency, search, at, text, title};
+static const struct passage_index_ops memory_ops = {count, frequency, search, at, nth, text, title};
 
 struct passage_index memory_index_view(struct memory_index *m) {
     return (struct passage_index){.ops = &memory_ops, .self = m};

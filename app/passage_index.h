@@ -33,6 +33,8 @@ struct passage_index_ops {
     /* The passage of this ordinal; `hit->document` says of which document. `*exists` false: none */
     bool (*at)(void *self, size_t document, size_t ordinal, struct passage_hit *hit, bool *exists,
                struct error *error);
+    /* The number of the n-th document, from 0; *exists false: there are fewer. */
+    bool (*nth)(void *self, size_t n, size_t *document, bool *exists, struct error *error);
     /* Appends bytes [begin, end) of the document's text. */
     bool (*text)(void *self, size_t document, size_t begin, size_t end, struct bytes *out,
                  struct error *error);

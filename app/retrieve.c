@@ -179,16 +179,20 @@ static bool rank_hits(struct search *s) {
 
 /* The openings of the documents: what a question about the whole can stand on. */
 static bool find_openings(struct search *s) {
-    for (size_t d = 0; s->hit_count < s->options->passages && s->hit_count < CANDIDATES; d++) {
+    for (size_t n = 0; s->hit_count < s->options->passages && s->hit_count < CANDIDATES; n++) {
+        size_t document;
         bool exists;
-        struct passage_hit *hit = &s->hits[s->hit_count];
-        if (!s->index->ops->at(s->index->self, d, 0, hit, &exists, s->error)) {
+        if (!s->index->ops->nth(s->index->self, n, &document, &exists, s->error)) {
             return false;
         }
         if (!exists) {
             break;
         }
-        s->hit_count++;
+        if (!s->index->ops->at(s->index->self, document, 0, &s->hits[s->hit_count], &exists,
+                               s->error)) {
+            return false;
+        }
+        s->hit_count += exists; /* an empty document has no passage */
     }
     return true;
 }

@@ -20,6 +20,8 @@ struct store_index {
     bool limited;
     struct known **known; /* each on its own, so that names stay where they are */
     size_t count;
+    size_t *order; /* [order_count]: the documents within the horizon; NULL: not asked for yet */
+    size_t order_count;
 };
 
 static bool put_stem(void *context, const struct word *word) {
@@ -63,6 +65,7 @@ void store_index_destroy(struct store_index *index) {
             known_free(index->known[i]);
         }
         free(index->known);
+        free(index->order);
         free(index);
     }
 }
@@ -197,6 +200,32 @@ static bool at(void *self, size_t document, size_t ordinal, struct passage_hit *
     return k && (!*exists || fill_hit(index, k, ordinal, 0, hit, error));
 }
 
+static bool load_order(struct store_index *index, struct error *error) {
+    struct store_documents rows;
+    if (!store_documents_list(index->store, false, &rows, error)) {
+        return false;
+    }
+    index->order = calloc(rows.count + 1, sizeof *index->order);
+    for (size_t i = 0; index->order && i < rows.count; i++) {
+        int64_t begun = rows.rows[i].first_position;
+        if (!index->limited || (begun >= 0 && begun < index->horizon.position)) {
+            index->order[index->order_count++] = (size_t)rows.rows[i].id;
+        }
+    }
+    store_documents_finish(&rows);
+    return index->order || error_set(error, ERROR_NO_SPACE, "no memory for the index");
+}
+
+static bool nth(void *self, size_t n, size_t *document, bool *exists, struct error *error) {
+    struct store_index *index = self;
+    if (!index->order && !load_order(index, error)) {
+        return false;
+    }
+    *exists = n < index->order_count;
+    *document = *exists ? index->order[n] : 0;
+    return true;
+}
+
 static bool text(void *self, size_t document, size_t begin, size_t end, struct bytes *out,
                  struct error *error) {
     struct store_index *index = self;
@@ -222,7 +251,7 @@ static bool title(void *self, const struct passage_hit *hit, const char **name,
     return true;
 }
 
-static const struct passage_index_ops store_ops = {count, frequency, search, at, text, title};
+static const struct passage_index_ops store_ops = {count, frequency, search, at, nth, text, title};
 
 struct passage_index store_index_view(struct store_index *index) {
     return (struct passage_index){.ops = &store_ops, .self = index};
