@@ -11,7 +11,8 @@
 
 /* Options that every command takes, already read from flags, environment and config.ini. */
 struct options {
-    const char *model;   /* -m: catalogue name or path; NULL: the default */
+    const char *model; /* catalogue name or path; NULL: the default */
+    bool model_named;  /* by -m; else `model` is a standing preference, which a session overrules */
     const char *session; /* -s, or NULL */
     const char *backend; /* "auto", "cpu", "vulkan" */
     bool json, quiet, offline, progress, colour;

@@ -204,6 +204,7 @@ static bool gather_settings(struct config *config, struct settings *settings, in
         paths_finish(&paths);
         ok = ok && config_read_environment(settings, error);
     }
+    settings->model_named = flags.model != NULL;
     return ok && settings_read(settings, argc, argv, error);
 }
 

@@ -350,6 +350,7 @@ static bool colour_wanted(const char *when) {
 struct options settings_options(const struct settings *s) {
     return (struct options){
         .model = s->model,
+        .model_named = s->model_named,
         .session = s->session,
         .backend = s->backend,
         .json = s->json,

@@ -51,6 +51,7 @@ struct settings {
     bool json, quiet, offline, progress;
     int verbose;
     const char *model, *session, *backend;
+    bool model_named;  /* on the command line */
     const char *color; /* "auto", "always", "never" */
     uint64_t threads, window, keep, seed;
     double temperature;

@@ -56,7 +56,7 @@ bool workspace_sign(struct workspace *w, struct error *error) {
 static bool load_model(struct workspace *w, const struct options *options,
                        const struct store_session *stored, struct error *error) {
     struct options o = *options;
-    if (!o.model && stored->maker.model.size) {
+    if (!options->model_named && stored->maker.model.size) {
         o.model = stored->maker.model.data;
     }
     if (!w->loaded.engine && !load_engine(&w->loaded, &o, true, error)) {
