@@ -10,15 +10,15 @@
 #include "engine/base/bytes.h"
 
 /* How well a mark fits: more is better. */
-enum fit { NONE, PART, TITLE, WHOLE };
+enum fit { NONE, PART, TITLE, WHOLE, EXACT };
 
 static enum fit fit_of(const struct store_snapshot *state, const char *text) {
     const char *mark = state->mark.data;
     if (!mark || !*text) {
         return NONE;
     }
-    if (strcmp(mark, text) == 0) {
-        return WHOLE;
+    if (strcasecmp(mark, text) == 0) {
+        return strcmp(mark, text) == 0 ? EXACT : WHOLE;
     }
     size_t size = strlen(mark), end = strlen(text);
     if (size > end + 2 && memcmp(mark + size - end - 2, ": ", 2) == 0 &&

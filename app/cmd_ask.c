@@ -161,6 +161,9 @@ static int run(const struct options *options, int argc, char **argv, struct erro
     if (!text_or_stdin(argv[argc - 1], &question, error)) {
         code = error->code;
     } else {
+        while (question.size > 0 && strchr(" \t\r\n", question.data[question.size - 1])) {
+            question.data[--question.size] = '\0'; /* the newline of echo is no part of it */
+        }
         ask.question = (const char *)question.data;
         code = options->session ? ask_session(options, &ask, error)
                                 : ask_paths(argv, (size_t)argc - 1, options, &ask, error);

@@ -52,6 +52,14 @@ has() {
     esac
 }
 
+# lacks NAME TEXT PART
+lacks() {
+    case $2 in
+    *"$3"*) report "$1" no "'$2' has '$3'" ;;
+    *) report "$1" yes "" ;;
+    esac
+}
+
 # ok NAME COMMAND...: the command succeeds.
 ok() {
     name=$1
@@ -82,6 +90,12 @@ fails() {
         *) report "$name" no "stderr '$err' lacks '$part'" ;;
         esac
     fi
+}
+
+# skip NAME WHY: a case that this machine cannot try.
+skip() {
+    cases=$((cases + 1))
+    echo "ok $cases - $1 # SKIP $2"
 }
 
 finish() {
