@@ -9,6 +9,8 @@
 
 #include "engine/base/error.h"
 
+struct config;
+
 /* Options that every command takes, already read from flags, environment and config.ini. */
 struct options {
     const char *model; /* catalogue name or path; NULL: the default */
@@ -22,6 +24,7 @@ struct options {
     int keep;         /* -1: the default */
     float temperature;
     unsigned long long seed;
+    const struct config *config; /* for what is no option: [keys]; may be NULL */
 };
 
 struct command {

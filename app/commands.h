@@ -18,3 +18,4 @@ extern const struct command command_model;
 extern const struct command command_session;
 extern const struct command command_source;
 extern const struct command command_tokenize;
+extern const struct command command_tui; /* runs without a command's name */

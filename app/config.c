@@ -35,6 +35,17 @@ static const char *keep_string(struct config *config, const char *text) {
     return copy;
 }
 
+static bool keep_key(struct config *config, const char *name, const char *value) {
+    struct config_key *grown = realloc(config->keys, (config->key_count + 1) * sizeof *grown);
+    if (!grown) {
+        return false;
+    }
+    config->keys = grown;
+    const char *kept = keep_string(config, name);
+    config->keys[config->key_count] = (struct config_key){kept, value};
+    return kept && ++config->key_count;
+}
+
 /* inih's handler: 0 is failure, and inih then remembers the first such line's number. */
 static int handle_pair(void *user, const char *section, const char *name, const char *value) {
     struct reading *r = user;
@@ -43,10 +54,13 @@ static int handle_pair(void *user, const char *section, const char *name, const 
     }
     bool known = true;
     const char *kept = keep_string(r->config, value);
-    if (*section) {
+    bool keys = strcmp(section, "keys") == 0;
+    if (*section && !keys) {
         error_set(r->error, ERROR_USAGE, "unknown section [%s]", section);
-    } else if (!kept) {
+    } else if (!kept || (keys && !keep_key(r->config, name, kept))) {
         error_set(r->error, ERROR_NO_SPACE, "out of memory");
+    } else if (keys) {
+        return 1;
     } else if (!settings_set(r->settings, name, kept, &known, r->error)) {
         error_prefix(r->error, "%s", name);
     } else if (!known) {
@@ -151,5 +165,6 @@ void config_finish(struct config *config) {
         free(config->strings[i]);
     }
     free(config->strings);
+    free(config->keys);
     *config = (struct config){0};
 }

@@ -74,8 +74,12 @@ static int unknown_command(const char *name, struct error *error) {
 }
 
 static int show_help(void) {
-    printf("usage: allmem COMMAND [OPTION...] [ARGUMENT...]\n\n"
-           "Reads a whole book or codebase once and answers questions about it.\n\nCommands:\n");
+    printf(
+        "usage: allmem [SESSION]\n"
+        "       allmem COMMAND [OPTION...] [ARGUMENT...]\n\n"
+        "Reads a whole book or codebase once and answers questions about it. Without a command:\n"
+        "%s.\n\nCommands:\n",
+        command_tui.summary);
     for (size_t i = 0; i < COMMANDS; i++) {
         printf("  %-10s %s\n", commands[i]->name, commands[i]->summary);
     }
@@ -97,7 +101,22 @@ static int show_command_help(const char *name, struct error *error) {
     return 0;
 }
 
-static int dispatch(const struct settings *settings, int argc, char **argv, struct error *error) {
+/* A word that is no command may name a session. */
+static bool names_session(const char *word) {
+    struct paths paths;
+    struct error none;
+    if (!paths_init(&paths, &none)) {
+        return false;
+    }
+    char *path = paths_session(&paths, word, &none);
+    bool yes = path && access(path, F_OK) == 0;
+    free(path);
+    paths_finish(&paths);
+    return yes;
+}
+
+static int dispatch(const struct settings *settings, const struct config *config, int argc,
+                    char **argv, struct error *error) {
     bool help = settings->help;
     if (argc > 0 && strcmp(argv[0], "--") == 0) {
         argc--;
@@ -112,18 +131,22 @@ static int dispatch(const struct settings *settings, int argc, char **argv, stru
         argc--;
         argv++;
     }
-    if (help || argc == 0) {
+    if (help) {
         return argc > 0 ? show_command_help(argv[0], error) : show_help();
     }
-    if (argv[0][0] == '-') {
+    if (argc > 0 && argv[0][0] == '-') {
         error_set(error, ERROR_USAGE, "unknown option %s before the command", argv[0]);
         return ERROR_USAGE;
     }
-    const struct command *command = find_command(argv[0]);
+    struct options options = settings_options(settings);
+    options.config = config;
+    const struct command *command = argc > 0 ? find_command(argv[0]) : NULL;
+    if (!command && (argc == 0 || (argc == 1 && names_session(argv[0])))) {
+        return command_tui.run(&options, argc, argv, error);
+    }
     if (!command) {
         return unknown_command(argv[0], error);
     }
-    struct options options = settings_options(settings);
     interrupt_install();
     return command->run(&options, argc - 1, argv + 1, error);
 }
@@ -220,7 +243,7 @@ int main(int argc, char **argv) {
     struct settings settings;
     int words = argc > 0 ? argc - 1 : 0, code;
     if (gather_settings(&config, &settings, &words, argv + (argc > 0), &error)) {
-        code = dispatch(&settings, words, argv + (argc > 0), &error);
+        code = dispatch(&settings, &config, words, argv + (argc > 0), &error);
     } else {
         code = error.code;
     }

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Lists: moving, drawing, searching.
+ */
+#include "app/ui/list.h"
+
+#include <stdlib.h>
+
+void list_finish(struct list *l) {
+    styled_finish(&l->styled);
+    free(l->items);
+    *l = (struct list){0};
+}
+
+void list_clear(struct list *l) {
+    styled_clear(&l->styled);
+    l->count = 0;
+}
+
+bool list_end(struct list *l, long value) {
+    if (l->count == l->capacity) {
+        size_t capacity = l->capacity ? l->capacity * 2 : 64;
+        struct list_item *grown = realloc(l->items, capacity * sizeof *grown);
+        if (!grown) {
+            return false;
+        }
+        l->items = grown;
+        l->capacity = capacity;
+    }
+    size_t begin = l->count ? l->items[l->count - 1].row.end + 1 : 0;
+    l->items[l->count++] = (struct list_item){{begin, l->styled.text.size, 0}, value};
+    styled_puts(&l->styled, "\n", STYLE_PLAIN);
+    return true;
+}
+
+void list_pad(struct list *l, int columns) {
+    while (l->styled.column < columns) {
+        styled_puts(&l->styled, " ", STYLE_PLAIN);
+    }
+}
+
+/* The nearest item that can be chosen, first towards `step`. */
+static void settle(struct list *l, long at, int step) {
+    long count = (long)l->count;
+    at = at < 0 ? 0 : at >= count ? count - 1 : at;
+    for (int turn = 0; turn < 2; turn++, step = -step) {
+        for (long i = at; i >= 0 && i < count; i += step) {
+            if (l->items[i].value >= 0) {
+                l->chosen = (size_t)i;
+                return;
+            }
+        }
+    }
+    l->chosen = 0;
+}
+
+long list_chosen(const struct list *l) {
+    return l->chosen < l->count ? l->items[l->chosen].value : -1;
+}
+
+void list_choose(struct list *l, long value) {
+    for (size_t i = 0; i < l->count; i++) {
+        if (l->items[i].value == value) {
+            l->chosen = i;
+            return;
+        }
+    }
+    settle(l, (long)l->chosen, 1);
+}
+
+void list_draw(struct list *l, struct area area, bool mark) {
+    if (area.h <= 0 || l->styled.text.failed || l->styled.styles.failed) {
+        return;
+    }
+    if (list_chosen(l) < 0) {
+        settle(l, (long)l->chosen, 1);
+    }
+    size_t height = (size_t)area.h;
+    l->height = area.h;
+    if (mark) {
+        l->top = l->chosen < l->top ? l->chosen : l->top;
+        l->top = l->chosen >= l->top + height ? l->chosen - height + 1 : l->top;
+        if (l->chosen < height && l->chosen < 3) {
+            l->top = 0; /* the heading above the first */
+        }
+    }
+    l->top = l->count <= height ? 0 : l->top > l->count - height ? l->count - height : l->top;
+    for (size_t i = 0; i < height && l->top + i < l->count; i++) {
+        bool here = mark && l->top + i == l->chosen && l->items[l->chosen].value >= 0;
+        screen_puts(area, (int)i, 0, STYLE_BOLD, here ? ">" : " ");
+        struct area text = {area.y, area.x + 2, area.h, area.w - 2};
+        screen_row(text, (int)i, &l->styled, &l->items[l->top + i].row,
+                   here ? STYLE_REVERSE : STYLE_PLAIN);
+    }
+}
+
+bool list_act(struct list *l, enum action action) {
+    long at = (long)l->chosen, page = l->height > 1 ? l->height - 1 : 1;
+    switch (action) {
+    case ACTION_DOWN:
+        settle(l, at + 1, 1);
+        return true;
+    case ACTION_UP:
+        settle(l, at - 1, -1);
+        return true;
+    case ACTION_HALF_DOWN:
+        settle(l, at + page / 2 + 1, 1);
+        return true;
+    case ACTION_HALF_UP:
+        settle(l, at - page / 2 - 1, -1);
+        return true;
+    case ACTION_PAGE_DOWN:
+        settle(l, at + page, 1);
+        return true;
+    case ACTION_PAGE_UP:
+        settle(l, at - page, -1);
+        return true;
+    case ACTION_TOP:
+        settle(l, 0, 1);
+        return true;
+    case ACTION_BOTTOM:
+        settle(l, (long)l->count - 1, -1);
+        return true;
+    default:
+        return false;
+    }
+}
+
+bool list_find(struct list *l, const char *words, bool backwards) {
+    const char *text = (const char *)l->styled.text.data;
+    for (size_t n = 1; n <= l->count; n++) {
+        size_t i = (l->chosen + (backwards ? l->count - n : n)) % l->count;
+        const struct row *r = &l->items[i].row;
+        if (l->items[i].value >= 0 &&
+            text_search(text + r->begin, r->end - r->begin, 0, words) != TEXT_NOWHERE) {
+            l->chosen = i;
+            return true;
+        }
+    }
+    return false;
+}

@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * View Sources: the session's documents as a tree of folders, how far each is read, whether its
+ * file has changed since, and what was not taken in and why.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "app/progress.h"
+#include "app/ui/app.h"
+#include "app/ui/list.h"
+
+struct sources {
+    struct store_documents documents;
+    struct store_skips skips;
+    size_t *order; /* documents by path */
+    struct list list;
+    bool stored; /* the list is to be read again when the reading shows progress */
+};
+
+static void forget(struct sources *v) {
+    store_documents_finish(&v->documents);
+    store_skips_finish(&v->skips);
+    v->documents = (struct store_documents){0};
+    v->skips = (struct store_skips){0};
+    free(v->order);
+    v->order = NULL;
+}
+
+static void *create(struct app *a) {
+    (void)a;
+    return calloc(1, sizeof(struct sources));
+}
+
+static void destroy(void *state) {
+    struct sources *v = state;
+    if (v) {
+        forget(v);
+        list_finish(&v->list);
+        free(v);
+    }
+}
+
+/* ---- the list ---- */
+
+static int by_path(const void *a, const void *b, void *documents) {
+    const struct store_document *rows = documents;
+    return strcmp(rows[*(const size_t *)a].path.data, rows[*(const size_t *)b].path.data);
+}
+
+/* The folder part two paths share, in bytes; always up to a slash. */
+static size_t shared_folder(const char *a, const char *b) {
+    size_t shared = 0;
+    for (size_t i = 0; a[i] && a[i] == b[i]; i++) {
+        shared = a[i] == '/' ? i + 1 : shared;
+    }
+    return shared;
+}
+
+static void put_name(struct list *l, const char *name, size_t size, int depth, unsigned style) {
+    for (int i = 0; i < depth && i < 20; i++) {
+        styled_puts(&l->styled, "  ", STYLE_PLAIN);
+    }
+    styled_put_safe(&l->styled, name, size, SAFE_NAME, style);
+}
+
+/* A line for each folder that the path is in and the one before was not. */
+static int put_folders(struct list *l, const char *path, size_t root, const char *before) {
+    size_t shared = before ? shared_folder(path, before) : 0;
+    int depth = 0;
+    for (size_t at = root; path[at];) {
+        const char *slash = strchr(path + at, '/');
+        if (!slash) {
+            break;
+        }
+        size_t end = (size_t)(slash - path) + 1;
+        if (end > shared) {
+            put_name(l, path + at, end - at, depth, STYLE_BOLD);
+            list_end(l, -1);
+        }
+        depth++;
+        at = end;
+    }
+    return depth;
+}
+
+static const char *stale(const struct store_document *d) {
+    struct stat info;
+    if (d->mtime == 0 || strstr(d->path.data, "://")) {
+        return "";
+    }
+    if (stat(d->path.data, &info) != 0) {
+        return d->path.data[0] == '/' ? "  ! the file is gone" : "";
+    }
+    bool same = info.st_mtime == d->mtime && (uint64_t)info.st_size == d->source_size;
+    return same ? "" : "  ! the file has changed: u reads it again";
+}
+
+static void put_document(struct list *l, const struct store_document *d, int depth, long index,
+                         int64_t position) {
+    const char *slash = strrchr(d->path.data, '/');
+    const char *name = slash && slash[1] ? slash + 1 : d->path.data;
+    put_name(l, name, strlen(name), depth, STYLE_PLAIN);
+    list_pad(l, 40);
+    int64_t read = store_tokens_read(d, position);
+    if (d->tokens > 0) {
+        styled_printf(&l->styled, STYLE_PLAIN, " %10lld tokens", (long long)d->tokens);
+    } else {
+        char size[PROGRESS_SIZE];
+        styled_printf(&l->styled, STYLE_PLAIN, " %17s", progress_bytes(d->size, size));
+    }
+    if (store_is_read(d, position)) {
+        styled_puts(&l->styled, "  read", STYLE_PLAIN);
+    } else {
+        styled_printf(&l->styled, STYLE_DIM, "  read %lld %%",
+                      (long long)(d->tokens > 0 ? 100 * read / d->tokens : 0));
+    }
+    if (d->same_as) {
+        styled_puts(&l->styled, "  same text as another", STYLE_DIM);
+    }
+    styled_puts(&l->styled, stale(d), STYLE_WARN);
+    list_end(l, index);
+}
+
+/* What all paths have in front is not shown, if it ends with a slash. */
+static size_t common_root(const struct sources *v) {
+    const char *first = v->documents.rows[v->order[0]].path.data;
+    const char *slash = strrchr(first, '/');
+    size_t root = slash ? (size_t)(slash - first) + 1 : 0;
+    for (size_t i = 1; i < v->documents.count; i++) {
+        size_t shared = shared_folder(first, v->documents.rows[v->order[i]].path.data);
+        root = shared < root ? shared : root;
+    }
+    return root;
+}
+
+static void build(struct app *a, struct sources *v) {
+    struct list *l = &v->list;
+    list_clear(l);
+    size_t root = v->documents.count ? common_root(v) : 0;
+    if (root > 0) {
+        put_name(l, v->documents.rows[v->order[0]].path.data, root, 0, STYLE_BOLD);
+        list_end(l, -1);
+    }
+    const char *before = NULL;
+    for (size_t i = 0; i < v->documents.count; i++) {
+        const struct store_document *d = &v->documents.rows[v->order[i]];
+        int depth = put_folders(l, d->path.data, root, before);
+        put_document(l, d, depth, (long)v->order[i], (int64_t)a->position);
+        before = d->path.data;
+    }
+    if (v->skips.count) {
+        styled_printf(&l->styled, STYLE_BOLD, "Not taken: %zu", v->skips.count);
+        list_end(l, -1);
+    }
+    for (size_t i = 0; i < v->skips.count; i++) {
+        styled_puts(&l->styled, "  ", STYLE_PLAIN);
+        styled_put_safe(&l->styled, v->skips.rows[i].path.data, v->skips.rows[i].path.size,
+                        SAFE_NAME, STYLE_DIM);
+        styled_puts(&l->styled, ": ", STYLE_DIM);
+        styled_put_safe(&l->styled, v->skips.rows[i].reason.data, v->skips.rows[i].reason.size,
+                        SAFE_NAME, STYLE_DIM);
+        list_end(l, (long)(v->documents.count + i));
+    }
+}
+
+static void refresh(struct app *a, void *state) {
+    struct sources *v = state;
+    struct error error;
+    forget(v);
+    if (a->store) {
+        if (!store_documents_list(a->store, false, &v->documents, &error) ||
+            !store_skips_list(a->store, &v->skips, &error)) {
+            app_say(a, STYLE_WARN, "%s", error.text);
+        }
+        v->order = calloc(v->documents.count + 1, sizeof *v->order);
+        if (!v->order) {
+            forget(v);
+        }
+        for (size_t i = 0; i < v->documents.count; i++) {
+            v->order[i] = i;
+        }
+        if (v->documents.count > 1) {
+            qsort_r(v->order, v->documents.count, sizeof *v->order, by_path, v->documents.rows);
+        }
+    }
+    build(a, v);
+}
+
+/* The documents are in the store when the first of them is being read. */
+static void message(struct app *a, void *state, const struct message *m) {
+    struct sources *v = state;
+    if (m->job != JOB_INGEST) {
+        return;
+    }
+    if (m->kind == MESSAGE_BEGIN) {
+        v->stored = true;
+    } else if (m->kind == MESSAGE_STORED || (m->kind == MESSAGE_PROGRESS && v->stored)) {
+        v->stored = false;
+        refresh(a, v);
+    }
+}
+
+/* ---- drawing and keys ---- */
+
+static void draw(struct app *a, void *state, struct area area) {
+    struct sources *v = state;
+    if (v->list.count == 0) {
+        screen_puts(area, 0, 0, STYLE_DIM,
+                    a->session ? "This session has read nothing yet." : "No session is open.");
+        screen_puts(area, 1, 0, STYLE_DIM, "a: a file or folder to read");
+    }
+    struct area list = area;
+    if (a->reading.on && a->reading.job == JOB_INGEST) {
+        char progress[200];
+        app_progress(&a->reading, progress, sizeof progress);
+        screen_puts(area, 0, 0, STYLE_BOLD, "reading ");
+        screen_puts(area, 0, 8, STYLE_BOLD, progress);
+        list.y += 1;
+        list.h -= 1;
+    }
+    list_draw(&v->list, list, true);
+}
+
+static void open_chosen(struct app *a, struct sources *v) {
+    long i = list_chosen(&v->list);
+    if (i >= 0 && (size_t)i < v->documents.count) {
+        app_show_span(a, v->documents.rows[i].id, (struct store_span){0, 0});
+    } else if (i >= 0) {
+        app_say(a, STYLE_PLAIN, "not taken: %s",
+                v->skips.rows[(size_t)i - v->documents.count].reason.data);
+    }
+}
+
+static void add_path(struct app *a, const char *path) {
+    app_read(a, &path, 1, false);
+}
+
+/* What is still there is compared by its bytes; what is not changed costs no reading. */
+static void update(struct app *a, struct sources *v) {
+    const char **paths = calloc(v->documents.count + 1, sizeof *paths);
+    size_t count = 0;
+    for (size_t i = 0; paths && i < v->documents.count; i++) {
+        const char *path = v->documents.rows[i].path.data;
+        if (access(path, R_OK) == 0) {
+            paths[count++] = path;
+        }
+    }
+    if (count > 0) {
+        app_read(a, paths, count, false);
+    } else {
+        app_say(a, STYLE_PLAIN, "none of the files is there to be read again");
+    }
+    free(paths);
+}
+
+static bool act(struct app *a, void *state, enum action action) {
+    struct sources *v = state;
+    switch (action) {
+    case ACTION_OPEN:
+        open_chosen(a, v);
+        return true;
+    case ACTION_ADD:
+        app_prompt(a, "File or folder to read: ", "", true, add_path);
+        return true;
+    case ACTION_UPDATE:
+        update(a, v);
+        return true;
+    case ACTION_SEARCH_NEXT:
+    case ACTION_SEARCH_PREVIOUS:
+        if (a->search && !list_find(&v->list, a->search, action == ACTION_SEARCH_PREVIOUS)) {
+            app_say(a, STYLE_PLAIN, "not found: %s", a->search);
+        }
+        return true;
+    default:
+        return list_act(&v->list, action);
+    }
+}
+
+const struct view_ops view_sources = {
+    .name = "Sources",
+    .context = IN_SOURCES,
+    .create = create,
+    .destroy = destroy,
+    .show = refresh,
+    .refresh = refresh,
+    .message = message,
+    .draw = draw,
+    .act = act,
+};

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The jobs on sessions: opening, reading, asking, and handling whole files.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "app/paths.h"
+#include "app/worker_private.h"
+#include "storage/files.h"
+
+enum { ANSWER_TOKENS = 400 };
+
+static void close_workspace(struct task *t) {
+    workspace_close(t->workspace);
+    *t->writable = false;
+}
+
+/* ---- open ---- */
+
+static void tell_opened(struct task *t, const char *trouble) {
+    const struct engine_info *info = engine_info(t->workspace->loaded.engine);
+    struct message *m = task_message(t, MESSAGE_OPENED);
+    if (!m) {
+        return;
+    }
+    char detail[1200];
+    snprintf(detail, sizeof detail, "%s%s%s", trouble, *trouble && !info->has_adapter ? "; " : "",
+             info->has_adapter ? ""
+                               : "no adapter for this model: it answers from window, kept tokens "
+                                 "and the stored text (allmem finetune trains one)");
+    m->text = strdup(t->workspace->loaded.choice.name);
+    m->detail = strdup(detail);
+    m->done = (uint64_t)t->workspace->position;
+    m->total = session_state_bytes(t->workspace->session);
+    task_post(t, m);
+}
+
+/* A session that another process is writing can still be asked. */
+static bool open_to_chat(struct task *t, struct error *error) {
+    char trouble[sizeof error->text + 60] = "";
+    close_workspace(t);
+    *t->writable =
+        workspace_open(t->workspace, t->options, t->job->name, WORKSPACE_CHAT, NULL, error);
+    if (!*t->writable) {
+        struct error second;
+        if (error->code != ERROR_FAILURE ||
+            !workspace_open(t->workspace, t->options, t->job->name, WORKSPACE_ASK, NULL, &second)) {
+            return false;
+        }
+        snprintf(trouble, sizeof trouble, "%s: answers are not saved", error->text);
+    }
+    tell_opened(t, trouble);
+    return true;
+}
+
+bool task_open(struct task *t, struct error *error) {
+    return open_to_chat(t, error);
+}
+
+static bool is_open(const struct task *t) {
+    return t->workspace->store && strcmp(t->workspace->name, t->job->name) == 0;
+}
+
+/* ---- ingest ---- */
+
+static void tell_reading(void *context, const struct ingest_state *state) {
+    struct task *t = context;
+    if (!task_due(t) && state->done < state->total) {
+        return;
+    }
+    struct message *m = task_message(t, MESSAGE_PROGRESS);
+    if (m) {
+        m->text = state->document ? strdup(state->document) : NULL;
+        m->detail = state->section ? strdup(state->section) : NULL;
+        m->done = state->done;
+        m->total = state->total;
+    }
+    task_post(t, m);
+}
+
+static void tell_read(struct task *t, const struct ingest_report *r) {
+    char text[300];
+    snprintf(text, sizeof text,
+             "read %llu tokens in %.0f s: %zu new, %zu changed, %zu as before, %zu not taken",
+             (unsigned long long)r->text_tokens, r->seconds, r->added, r->changed, r->unchanged,
+             r->library.skips.count);
+    task_note(t, text);
+}
+
+bool task_ingest(struct task *t, struct error *error) {
+    if (!is_open(t) || !*t->writable) {
+        struct options options = *t->options;
+        options.model = t->job->model ? t->job->model : options.model;
+        close_workspace(t);
+        if (!workspace_open(t->workspace, &options, t->job->name, WORKSPACE_READ, NULL, error)) {
+            return false;
+        }
+        *t->writable = true;
+    }
+    tell_opened(t, "");
+    struct ingest_options o = ingest_options_default();
+    o.walk.stop = task_stopped;
+    o.walk.stop_context = t;
+    o.progress = tell_reading;
+    o.context = t;
+    struct ingest_report report;
+    bool ok = workspace_ingest(t->workspace, (const char *const *)t->job->paths, t->job->path_count,
+                               &o, &report, error);
+    if (ok) {
+        tell_read(t, &report);
+    }
+    ingest_report_finish(&report);
+    task_post(t, task_message(t, MESSAGE_STORED));
+    return ok;
+}
+
+/* ---- ask ---- */
+
+static bool tell_piece(void *context, const char *text, size_t size) {
+    struct task *t = context;
+    struct message *m = task_message(t, MESSAGE_TEXT);
+    if (m) {
+        m->text = strndup(text, size);
+    }
+    task_post(t, m);
+    return !task_stopped(t);
+}
+
+static bool tell_prompt(void *context, size_t done, size_t total) {
+    struct task *t = context;
+    if (task_due(t)) {
+        struct message *m = task_message(t, MESSAGE_PROGRESS);
+        if (m) {
+            m->done = done;
+            m->total = total;
+        }
+        task_post(t, m);
+    }
+    return !task_stopped(t);
+}
+
+static void tell_answer(struct task *t, const struct answer *a) {
+    struct message *m = task_message(t, MESSAGE_ANSWER);
+    if (!m) {
+        return;
+    }
+    m->supported = a->supported;
+    m->stopped = a->stopped;
+    m->speed = a->tokens_per_second;
+    m->seconds = a->first_token_seconds;
+    m->done = a->answer_tokens;
+    m->citations = calloc(a->citations.count + 1, sizeof *m->citations);
+    for (size_t i = 0; m->citations && i < a->citations.count; i++) {
+        const struct citation *c = &a->citations.items[i];
+        m->citations[m->citations_count++] =
+            (struct cited){.document = (int64_t)c->document,
+                           .span = {c->begin, c->end},
+                           .place = {c->first_line, c->last_line, c->page},
+                           .source = strdup(c->source),
+                           .quote = strdup(c->quote)};
+    }
+    task_post(t, m);
+}
+
+bool task_ask(struct task *t, struct error *error) {
+    if (!is_open(t) && !open_to_chat(t, error)) {
+        return false;
+    }
+    struct session_watch watch = {tell_prompt, t};
+    struct answer_options o = {.tokens = ANSWER_TOKENS,
+                               .sampler = sampler_options_of(t->options),
+                               .show = tell_piece,
+                               .show_context = t,
+                               .watch = &watch};
+    struct answer answer = {0};
+    bool ok = workspace_ask(t->workspace, t->job->text, &o, &answer, error);
+    if (ok) {
+        tell_answer(t, &answer);
+        ok = !*t->writable || workspace_record(t->workspace, t->job->text, &answer, error);
+    }
+    answer_finish(&answer);
+    return ok;
+}
+
+/* ---- whole files ---- */
+
+static char *file_of(const char *name, struct error *error) {
+    struct paths paths;
+    if (!paths_init(&paths, error)) {
+        return NULL;
+    }
+    char *path = paths_session(&paths, name, error);
+    paths_finish(&paths);
+    return path;
+}
+
+bool task_fork(struct task *t, struct error *error) {
+    struct workspace w;
+    char *to = file_of(t->job->text, error);
+    bool ok = to && workspace_open(&w, t->options, t->job->name, WORKSPACE_LOOK, NULL, error);
+    if (ok) {
+        ok = store_fork(w.store, to, blob_of(t->job->text), error);
+        workspace_close(&w);
+    }
+    free(to);
+    return ok;
+}
+
+bool task_rename(struct task *t, struct error *error) {
+    if (is_open(t)) {
+        close_workspace(t);
+    }
+    char *from = file_of(t->job->name, error), *to = from ? file_of(t->job->text, error) : NULL;
+    bool ok = to && store_rename_file(from, to, error);
+    free(from);
+    free(to);
+    return ok;
+}
+
+bool task_remove(struct task *t, struct error *error) {
+    if (is_open(t)) {
+        close_workspace(t);
+    }
+    char *path = file_of(t->job->name, error);
+    bool ok = path && store_remove_file(path, error);
+    free(path);
+    return ok;
+}
