@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * One layer's memory branch over a whole sequence, forwards and back: what cpu/memory.c computes
+ * chunk by chunk while reading, here with everything kept that reverse mode needs. The branch falls
+ * apart into its memory heads: each is a task of its own, and writes only its own gradients.
+ *
+ *   forward   y = (1 - gate) SWA + gate alpha o, chunk by chunk: [write a block,] read the chunk
+ *   back      chunks in the opposite order; the state that one write leaves is the next one's
+ *             input, so its adjoint is carried along; the inner gradient is differentiated again
+ *
+ * No kept tokens (B = 0): every token that leaves the window is written.
+ */
+#pragma once
+
+#include "engine/cpu/kernels.h"
+#include "engine/finetune/parameters.h"
+
+struct branch_pass {
+    const struct kernels *kernels;
+    const struct branch_shape *shape;
+    struct branch_values values, gradients;
+    size_t length, window; /* L, W: multiples of C with W + C < L */
+
+    /* From the base model, for every position. */
+    const float *x;     /* [L][d]: the layer's normed input */
+    const float *q;     /* [L][H*e], before RoPE, as k and v */
+    const float *k, *v; /* [L][M*e] */
+    const float *swa;   /* [L][H*e]: attention over sinks and window */
+    const float *lse;   /* [L][H]: log-sum-exp of its scores */
+
+    /* x . w + b; afterwards the gradients at these. */
+    float *rates; /* [L][4M] */
+    float *gates; /* [L][H] */
+    float *y;     /* [L][H*e]: the output; before the way back, the loss's gradient at it */
+    float *tape;  /* [M][branch_tape_floats] */
+};
+
+/* Blocks that leave the window in a sequence: the first one when chunk W + C begins. */
+size_t branch_writes(const struct branch_shape *s, size_t length, size_t window);
+/* The first position that reads a written memory: W + C. */
+size_t branch_first_read(const struct branch_shape *s, size_t window);
+
+/* Floats of one memory head's tape, for this window or any larger one. */
+size_t branch_tape_floats(const struct branch_shape *s, size_t length, size_t window);
+/* Floats of scratch per thread. */
+size_t branch_scratch_floats(const struct branch_shape *s);
+
+/* Fills rates and gates of rows [from, from + rows). */
+void branch_project(const struct branch_pass *p, size_t from, size_t rows);
+/* Memory head m's columns of y. */
+void branch_forward(const struct branch_pass *p, size_t m, float *scratch);
+/* Overwrites memory head m's parts of the gradients, of rates and of gates. After forward only. */
+void branch_back(const struct branch_pass *p, size_t m, float *scratch);
+/* From what all heads' branch_back left in rates and gates to the gradients of their weights. */
+void branch_project_back(const struct branch_pass *p);
+
+/* Mean over the reading positions of the gate's logit of head h, as branch_forward left it. */
+float branch_mean_logit(const struct branch_pass *p, size_t h);

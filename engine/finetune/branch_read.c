@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Reading the memory, forwards and back. The R query heads that share a memory are stacked: rows
+ * r C + i of the matrices below are query t + i of reader r.
+ *
+ *   q^ = rms(q_map rms(q)),  o = w2 h,  h = silu(g) * u,  g = w1 q^,  u = w3 q^
+ *   s = phi_q . z, phi_q = [softmax(a), softmax(-a)], a = ev_q q e^-1/4
+ *   logit = x . gate_w + gate_b + gate_lse lse + log(s + eps),  y = (1 - gate) SWA + gate alpha o
+ */
+#include <math.h>
+#include <string.h>
+
+#include "engine/finetune/branch_private.h"
+
+static const float EVIDENCE_EPS = 1e-9f;
+
+/* Activations of one chunk's queries, n = R C rows. */
+struct queries {
+    float *q;      /* [n][e] */
+    float *unit;   /* [n][e]: rms(q) */
+    float *hat;    /* [n][e]: q^ */
+    float *factor; /* [n]: of the second rms */
+    float *phi;    /* [n][2e] */
+    float *g, *u;  /* [n][f] */
+    float *h;      /* [n][f] */
+    float *dh;     /* [n][f]: adjoint of h */
+    float *d;      /* [n][e]: adjoints of o, then of q^ */
+    float *da;     /* [n][e]: adjoint of a */
+};
+
+size_t read_scratch(const struct branch_shape *s) {
+    const size_t n = s->heads / s->kv_heads * s->chunk;
+    return n * (7 * s->head_dim + 4 * s->memory_width + 1);
+}
+
+static struct queries lay_queries(const struct head *h, float *at) {
+    const size_t n = h->R * h->C, e = h->e, f = h->f;
+    struct queries c;
+    c.q = at;
+    c.unit = c.q + n * e;
+    c.hat = c.unit + n * e;
+    c.phi = c.hat + n * e;
+    c.d = c.phi + n * 2 * e;
+    c.da = c.d + n * e;
+    c.g = c.da + n * e;
+    c.u = c.g + n * f;
+    c.h = c.u + n * f;
+    c.dh = c.h + n * f;
+    c.factor = c.dh + n * f;
+    return c;
+}
+
+/* Everything up to h and phi; the same on both ways. */
+static void features(const struct head *h, size_t j, size_t t, const struct queries *c) {
+    const struct branch_pass *p = h->pass;
+    const struct kernels *k = h->k;
+    const size_t e = h->e, f = h->f, C = h->C, n = h->R * C;
+    for (size_t r = 0; r < h->R; r++) {
+        const size_t head = h->m * h->R + r;
+        float *q = c->q + r * C * e, *unit = c->unit + r * C * e, *hat = c->hat + r * C * e;
+        for (size_t i = 0; i < C; i++) {
+            memcpy(q + i * e, p->q + ((t + i) * h->H + head) * e, e * sizeof *q);
+            rms_row(k, q + i * e, e, unit + i * e);
+        }
+        k->gemm(false, true, C, e, e, unit, e, p->values.q_map + head * e * e, e, hat, e, false);
+        k->gemm(false, true, C, e, e, q, e, p->values.ev_q + head * e * e, e,
+                c->phi + r * C * 2 * e, 2 * e, false);
+    }
+    for (size_t i = 0; i < n; i++) {
+        c->factor[i] = rms_row(k, c->hat + i * e, e, c->hat + i * e);
+        float *plus = c->phi + i * 2 * e, *minus = plus + e;
+        for (size_t l = 0; l < e; l++) {
+            plus[l] *= h->c4;
+            minus[l] = -plus[l];
+        }
+        k->softmax(plus, e);
+        k->softmax(minus, e);
+    }
+    const struct fast w = fast_at(h, h->fast + j * h->set);
+    k->gemm(false, true, n, f, e, c->hat, e, w.w1, e, c->g, f, false);
+    k->gemm(false, true, n, f, e, c->hat, e, w.w3, e, c->u, f, false);
+    k->silu_mul(c->h, c->g, c->u, n * f);
+}
+
+void read_forward(const struct head *h, size_t j, size_t t, float *scratch) {
+    const struct branch_pass *p = h->pass;
+    const struct queries c = lay_queries(h, scratch);
+    const size_t e = h->e, f = h->f, C = h->C, reads = p->length - h->first;
+    const float *z = h->z + j * 2 * e;
+    features(h, j, t, &c);
+    const struct fast w = fast_at(h, h->fast + j * h->set);
+    for (size_t r = 0; r < h->R; r++) {
+        const size_t head = h->m * h->R + r;
+        float *o = h->o + (r * reads + t - h->first) * e;
+        const float *alpha = p->values.alpha + head * e;
+        h->k->gemm(false, true, C, e, f, c.h + r * C * f, f, w.w2, f, o, e, false);
+        for (size_t i = 0; i < C; i++) {
+            const size_t row = (t + i) * h->H + head;
+            const float s = dot(c.phi + (r * C + i) * 2 * e, z, 2 * e);
+            const float logit =
+                p->gates[row] + p->values.gate_lse[head] * p->lse[row] + logf(s + EVIDENCE_EPS);
+            const float gate = sigmoid(logit);
+            h->logit[r * reads + t - h->first + i] = logit;
+            for (size_t l = 0; l < e; l++) {
+                p->y[row * e + l] =
+                    (1 - gate) * p->swa[row * e + l] + gate * alpha[l] * o[i * e + l];
+            }
+        }
+    }
+}
+
+/* g <- the adjoint at a, from that at p = softmax(a). */
+static void softmax_back(const float *p, float *g, size_t n) {
+    const float along = dot(p, g, n);
+    for (size_t i = 0; i < n; i++) {
+        g[i] = p[i] * (g[i] - along);
+    }
+}
+
+/* One query: from the adjoint at y to those at alpha, o, the gate's logit, z and a. */
+static void query_back(const struct head *h, const struct queries *c, size_t j, size_t t, size_t r,
+                       size_t i, const struct adjoint *a) {
+    const struct branch_pass *p = h->pass;
+    const struct branch_values *g = &p->gradients;
+    const size_t e = h->e, head = h->m * h->R + r, row = (t + i) * h->H + head, n = r * h->C + i;
+    const size_t read = r * (p->length - h->first) + t + i - h->first;
+    const float *gy = p->y + row * e, *swa = p->swa + row * e, *o = h->o + read * e;
+    const float *alpha = p->values.alpha + head * e, *z = h->z + j * 2 * e;
+    const float gate = sigmoid(h->logit[read]);
+    float d_gate = 0;
+    for (size_t l = 0; l < e; l++) {
+        d_gate += gy[l] * (alpha[l] * o[l] - swa[l]);
+        g->alpha[head * e + l] += gy[l] * gate * o[l];
+        c->d[n * e + l] = gy[l] * gate * alpha[l];
+    }
+    const float d_logit = d_gate * gate * (1 - gate);
+    g->gate_lse[head] += d_logit * p->lse[row];
+    p->gates[row] = d_logit;
+
+    float *phi = c->phi + n * 2 * e, *da = c->da + n * e, minus[1024];
+    const float ds = d_logit / (dot(phi, z, 2 * e) + EVIDENCE_EPS);
+    h->k->add_scaled(a->z, ds, phi, 2 * e);
+    for (size_t l = 0; l < e; l++) {
+        da[l] = ds * z[l];
+        minus[l] = ds * z[e + l];
+    }
+    softmax_back(phi, da, e);
+    softmax_back(phi + e, minus, e);
+    for (size_t l = 0; l < e; l++) {
+        da[l] = (da[l] - minus[l]) * h->c4;
+    }
+}
+
+void read_back(const struct head *h, size_t j, size_t t, const struct adjoint *a, float *scratch) {
+    const struct branch_values *grad = &h->pass->gradients;
+    const struct kernels *k = h->k;
+    const struct queries c = lay_queries(h, scratch);
+    const size_t e = h->e, f = h->f, C = h->C, n = h->R * C;
+    features(h, j, t, &c);
+    for (size_t i = 0; i < n; i++) {
+        query_back(h, &c, j, t, i / C, i % C, a);
+    }
+    const struct fast w = fast_at(h, h->fast + j * h->set), g = fast_at(h, a->fast);
+    k->gemm(false, false, n, f, e, c.d, e, w.w2, f, c.dh, f, false);
+    k->gemm(true, false, e, f, n, c.d, e, c.h, f, g.w2, f, true);
+    k->swiglu_back(c.g, c.u, c.dh, n * f);
+    k->gemm(true, false, f, e, n, c.g, f, c.hat, e, g.w1, e, true);
+    k->gemm(true, false, f, e, n, c.u, f, c.hat, e, g.w3, e, true);
+    k->gemm(false, false, n, e, f, c.g, f, w.w1, e, c.d, e, false);
+    k->gemm(false, false, n, e, f, c.u, f, w.w3, e, c.d, e, true);
+    for (size_t i = 0; i < n; i++) {
+        rms_row_back(c.hat + i * e, c.factor[i], e, c.d + i * e);
+    }
+    for (size_t r = 0; r < h->R; r++) {
+        const size_t head = h->m * h->R + r, at = r * C * e;
+        k->gemm(true, false, e, e, C, c.d + at, e, c.unit + at, e, grad->q_map + head * e * e, e,
+                true);
+        k->gemm(true, false, e, e, C, c.da + at, e, c.q + at, e, grad->ev_q + head * e * e, e,
+                true);
+    }
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What training changes: the parameters of one layer's memory branch as one run of floats, in the
+ * order of one table. Gradients and the optimiser's moments have the same form.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Sizes of a branch and of the chunks it is trained with. Symbols as in engine/README.md. */
+struct branch_shape {
+    size_t width;        /* d */
+    size_t heads;        /* H */
+    size_t kv_heads;     /* M, divides H */
+    size_t head_dim;     /* e */
+    size_t memory_width; /* f */
+    size_t chunk;        /* C */
+    size_t sinks;        /* S, at most C */
+    float clip;          /* a step is at most this share of the initial matrix */
+};
+
+/* Where each parameter starts in a run of floats. lr and mom stand together, so that the rows of
+ * rates_w and rates_b are the step sizes of w1 [M], of w2, of w3, then momentum. */
+struct branch_values {
+    float *w1, *w2, *w3;      /* [M][f][e], [M][e][f], [M][f][e] */
+    float *q_map, *k_map;     /* [H][e][e], [M][e][e] */
+    float *ev_q, *ev_k;       /* [H][e][e], [M][e][e] */
+    float *gate_lse;          /* [H] */
+    float *alpha;             /* [H][e] */
+    float *gate_w, *gate_b;   /* [H][d], [H] */
+    float *rates_w, *rates_b; /* [4M][d], [4M] */
+    float *v_scale;           /* [1]; set once, not trained */
+};
+
+/* A tensor as it stands in an adapter file, after "blk.N.mem_". */
+struct parameter {
+    const char *name;
+    uint32_t dims;
+    uint64_t ne[3]; /* innermost first */
+    size_t offset;  /* floats from the start of the layer's run */
+    size_t count;
+};
+
+enum { PARAMETERS = 16 };
+
+/* Fills the table and returns the floats of a layer. */
+size_t parameters_table(const struct branch_shape *s, struct parameter out[PARAMETERS]);
+size_t parameters_count(const struct branch_shape *s);
+struct branch_values parameters_bind(const struct branch_shape *s, float *values);

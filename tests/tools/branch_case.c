@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Drawing a problem, and running the trained form on it the way the trainer does.
+ */
+#include "tests/tools/branch_case.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/finetune/loss.h"
+
+/* splitmix64; uniform, mean 0, variance 1. */
+static float next_number(uint64_t *random) {
+    uint64_t z = *random += 0x9e3779b97f4a7c15u;
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+    return ((float)((z ^ z >> 31) >> 40) * 0x1p-23f - 1) * 1.7320508f;
+}
+
+static void draw(uint64_t *random, float *to, size_t n, float centre, float spread) {
+    for (size_t i = 0; i < n; i++) {
+        to[i] = (float)((double)next_number(random) * (double)spread + (double)centre);
+    }
+}
+
+static void add_identity(float *to, size_t n, size_t e) {
+    for (size_t i = 0; i < n * e; i++) {
+        to[i * e + i % e] += 1;
+    }
+}
+
+static void draw_values(const struct branch_case *c, const struct branch_values *v,
+                        uint64_t *random) {
+    const struct branch_shape *s = &c->shape;
+    const size_t d = s->width, H = s->heads, M = s->kv_heads, e = s->head_dim, f = s->memory_width;
+    draw(random, v->w1, M * f * e, 0, 0.35f);
+    draw(random, v->w2, M * e * f, 0, 0.2f);
+    draw(random, v->w3, M * f * e, 0, 0.35f);
+    draw(random, v->q_map, H * e * e, 0, 0.1f);
+    draw(random, v->k_map, M * e * e, 0, 0.1f);
+    draw(random, v->ev_q, H * e * e, 0, 0.1f);
+    draw(random, v->ev_k, M * e * e, 0, 0.1f);
+    add_identity(v->q_map, H, e);
+    add_identity(v->k_map, M, e);
+    add_identity(v->ev_q, H, e);
+    add_identity(v->ev_k, M, e);
+    draw(random, v->gate_lse, H, -1, 0.1f);
+    draw(random, v->alpha, H * e, 0.5f, 0.2f);
+    draw(random, v->gate_w, H * d, 0, 0.2f);
+    draw(random, v->gate_b, H, -1, 0.3f);
+    draw(random, v->rates_w, 4 * M * d, 0, 0.2f);
+    draw(random, v->rates_b, 3 * M, c->rate, 0.2f);
+    draw(random, v->rates_b + 3 * M, M, 0.3f, 0.2f);
+    *v->v_scale = 0.9f;
+}
+
+/* Cuts the memory into its parts, or measures it where `at` starts at NULL. */
+static float *part(size_t *at, float *memory, size_t floats) {
+    float *here = memory ? memory + *at : NULL;
+    *at += (floats + 15) / 16 * 16;
+    return here;
+}
+
+static size_t lay(struct branch_problem *b, const struct branch_case *c, float *memory) {
+    const struct branch_shape *s = &c->shape;
+    const size_t L = c->length, d = s->width, Q = s->heads * s->head_dim,
+                 K = s->kv_heads * s->head_dim;
+    struct branch_pass *p = &b->pass;
+    size_t at = 0;
+    p->x = part(&at, memory, L * d);
+    p->q = part(&at, memory, L * Q);
+    p->k = part(&at, memory, L * K);
+    p->v = part(&at, memory, L * K);
+    p->swa = part(&at, memory, L * Q);
+    p->lse = part(&at, memory, L * s->heads);
+    b->full = part(&at, memory, L * Q);
+    b->wo = part(&at, memory, d * Q);
+    b->values = part(&at, memory, b->count);
+    b->gradients = part(&at, memory, b->count);
+    p->rates = part(&at, memory, L * 4 * s->kv_heads);
+    p->gates = part(&at, memory, L * s->heads);
+    p->y = part(&at, memory, L * Q);
+    p->tape = part(&at, memory, s->kv_heads * branch_tape_floats(s, L, c->window));
+    b->scratch = part(&at, memory, branch_scratch_floats(s) + 2 * L * Q);
+    b->gram = part(&at, memory, Q * Q);
+    return at;
+}
+
+struct branch_problem *branch_problem_create(const struct branch_case *c,
+                                             const struct kernels *kernels) {
+    struct branch_problem *b = calloc(1, sizeof *b);
+    if (!b) {
+        return NULL;
+    }
+    b->count = parameters_count(&c->shape);
+    const size_t floats = lay(b, c, NULL);
+    b->memory = aligned_alloc(64, floats * sizeof(float));
+    if (!b->memory) {
+        free(b);
+        return NULL;
+    }
+    for (size_t i = 0; i < floats; i++) {
+        b->memory[i] = NAN;
+    }
+    lay(b, c, b->memory);
+    struct branch_pass *p = &b->pass;
+    p->kernels = kernels;
+    p->shape = &c->shape;
+    p->length = c->length;
+    p->window = c->window;
+    p->values = parameters_bind(&c->shape, b->values);
+    p->gradients = parameters_bind(&c->shape, b->gradients);
+    const size_t Q = c->shape.heads * c->shape.head_dim, K = c->shape.kv_heads * c->shape.head_dim;
+    uint64_t random = c->seed;
+    draw(&random, (float *)p->x, c->length * c->shape.width, 0, 1);
+    draw(&random, (float *)p->q, c->length * Q, 0, 1);
+    draw(&random, (float *)p->k, c->length * K, 0, 1);
+    draw(&random, (float *)p->v, c->length * K, 0, 1);
+    draw(&random, (float *)p->swa, c->length * Q, 0, 1);
+    draw(&random, (float *)p->lse, c->length * c->shape.heads, 3, 0.5f);
+    draw(&random, b->full, c->length * Q, 0, 1);
+    draw(&random, b->wo, c->shape.width * Q, 0, 0.3f);
+    draw_values(c, &p->values, &random);
+    return b;
+}
+
+void branch_problem_destroy(struct branch_problem *b) {
+    if (b) {
+        free(b->memory);
+        free(b);
+    }
+}
+
+void branch_problem_forward(struct branch_problem *b) {
+    const struct branch_pass *p = &b->pass;
+    branch_project(p, 0, p->length);
+    for (size_t m = 0; m < p->shape->kv_heads; m++) {
+        branch_forward(p, m, b->scratch);
+    }
+}
+
+double branch_problem_back(struct branch_problem *b) {
+    const struct branch_pass *p = &b->pass;
+    const size_t Q = p->shape->heads * p->shape->head_dim, W = p->window;
+    loss_gram(p->kernels, b->wo, p->shape->width, Q, 0, Q, b->gram);
+    struct loss_sums sums = loss_rows(p->kernels, b->gram, Q, p->length - W, p->y + W * Q,
+                                      b->full + W * Q, p->swa + W * Q, b->scratch);
+    for (size_t m = 0; m < p->shape->kv_heads; m++) {
+        branch_back(p, m, b->scratch);
+    }
+    branch_project_back(p);
+    for (size_t i = 0; i < b->count; i++) {
+        b->gradients[i] *= (float)(2 / sums.base);
+    }
+    return sums.error / sums.base;
+}
