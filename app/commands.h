@@ -12,6 +12,7 @@ extern const struct command command_chat;
 extern const struct command command_doctor;
 extern const struct command command_eval;
 extern const struct command command_find;
+extern const struct command command_finetune;
 extern const struct command command_generate;
 extern const struct command command_ingest;
 extern const struct command command_model;

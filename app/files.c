@@ -142,3 +142,34 @@ static int remove_item(const char *path, const struct stat *st, int kind, struct
 void file_remove_folder(const char *path) {
     nftw(path, remove_item, 16, FTW_DEPTH | FTW_PHYS);
 }
+
+/* 0 or errno. */
+static int write_bytes(int fd, const char *data, size_t size) {
+    for (size_t at = 0; at < size;) {
+        const ssize_t written = write(fd, data + at, size - at);
+        if (written < 0 && errno != EINTR) {
+            return errno;
+        }
+        at += written > 0 ? (size_t)written : 0;
+    }
+    return fsync(fd) == 0 ? 0 : errno;
+}
+
+bool file_write(const char *path, const void *data, size_t size, struct error *error) {
+    char *part;
+    if (asprintf(&part, "%s.part", path) < 0) {
+        return error_set(error, ERROR_NO_SPACE, "out of memory");
+    }
+    int fd = open(part, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+    int cause = fd < 0 ? errno : write_bytes(fd, data, size);
+    if (fd >= 0 && close(fd) != 0 && cause == 0) {
+        cause = errno;
+    }
+    bool ok =
+        cause == 0 ? file_move(part, path, true, error) : file_write_error(path, cause, error);
+    if (!ok && fd >= 0) {
+        unlink(part);
+    }
+    free(part);
+    return ok;
+}

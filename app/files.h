@@ -5,6 +5,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "engine/base/error.h"
@@ -21,3 +22,7 @@ bool file_write_error(const char *path, int cause, struct error *error);
 
 /* Removes a folder and all in it; links are removed, not followed. */
 void file_remove_folder(const char *path);
+
+/* Writes a whole file beside itself and puts it into place: `path` has its old bytes or the new
+ * ones, whatever happens. Links are not followed. */
+bool file_write(const char *path, const void *data, size_t size, struct error *error);

@@ -21,9 +21,9 @@
 #include "app/safe_text.h"
 
 static const struct command *const commands[] = {
-    &command_ask,      &command_ingest,  &command_chat,  &command_find,
-    &command_source,   &command_session, &command_model, &command_generate,
-    &command_tokenize, &command_eval,    &command_bench, &command_doctor,
+    &command_ask,     &command_ingest, &command_chat,     &command_find,     &command_source,
+    &command_session, &command_model,  &command_generate, &command_tokenize, &command_eval,
+    &command_bench,   &command_doctor, &command_finetune,
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };
 
