@@ -58,27 +58,25 @@ static inline void bf16_panel_of_rows(enum quant_type type, const uint8_t *w, si
     }
 }
 
-/* x: n packed rows, x_stride bytes apart */
-static inline void batch_float(enum quant_type type, const uint8_t *w, size_t rows, size_t k,
-                               const char *x, size_t x_stride, size_t n, float *y, size_t ldy,
-                               void *scratch) {
-    size_t row_bytes = quant_row_bytes(type, k);
-    struct tile_job job = {.a = x,
-                           .a_row = x_stride / sizeof(uint32_t),
-                           .a_step = 1,
-                           .panel = scratch,
-                           .steps = bf16_pairs(k),
-                           .ldc = ldy,
-                           .scale = 1};
-    for (size_t r = 0; r < rows; r += TILE_COLUMNS) {
-        job.columns = rows - r < TILE_COLUMNS ? rows - r : TILE_COLUMNS;
-        job.c = y + r;
+static void batch_float(enum quant_type type, const struct product_job *job) {
+    size_t k = job->k, row_bytes = quant_row_bytes(type, k);
+    vu *panel = job->scratch;
+    struct tile_job tile = {.a = job->x,
+                            .a_row = job->x_stride / sizeof(uint32_t),
+                            .a_step = 1,
+                            .panel = panel,
+                            .steps = bf16_pairs(k),
+                            .ldc = job->ldy,
+                            .scale = 1};
+    for (size_t r = 0; r < job->rows; r += TILE_COLUMNS) {
+        tile.columns = job->rows - r < TILE_COLUMNS ? job->rows - r : TILE_COLUMNS;
+        tile.c = job->y + r;
         for (size_t s = 0; s < k; s += PANEL_STEPS) {
             size_t steps = k - s < PANEL_STEPS ? k - s : PANEL_STEPS;
-            bf16_panel_of_rows(type, w + r * row_bytes, row_bytes, job.columns, s, steps,
-                               (vu *)scratch + s / 2 * TILE_VECTORS);
+            bf16_panel_of_rows(type, job->w + r * row_bytes, row_bytes, tile.columns, s, steps,
+                               panel + s / 2 * TILE_VECTORS);
         }
-        tiles(tile_step_bf16, &job, n);
+        tiles(tile_step_bf16, &tile, job->n);
     }
 }
 

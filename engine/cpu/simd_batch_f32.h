@@ -21,27 +21,25 @@ static inline size_t batch_float_scratch_bytes(size_t k) {
     return k * TILE_COLUMNS * sizeof(float);
 }
 
-/* x: n packed rows, x_stride bytes apart */
-static inline void batch_float(enum quant_type type, const uint8_t *w, size_t rows, size_t k,
-                               const char *x, size_t x_stride, size_t n, float *y, size_t ldy,
-                               void *scratch) {
-    size_t row_bytes = quant_row_bytes(type, k);
-    struct tile_job job = {.a = x,
-                           .a_row = x_stride / sizeof(float),
-                           .a_step = 1,
-                           .panel = scratch,
-                           .steps = k,
-                           .ldc = ldy,
-                           .scale = 1};
-    for (size_t r = 0; r < rows; r += TILE_COLUMNS) {
-        job.columns = rows - r < TILE_COLUMNS ? rows - r : TILE_COLUMNS;
-        job.c = y + r;
+static void batch_float(enum quant_type type, const struct product_job *job) {
+    size_t k = job->k, row_bytes = quant_row_bytes(type, k);
+    vu *panel = job->scratch;
+    struct tile_job tile = {.a = job->x,
+                            .a_row = job->x_stride / sizeof(uint32_t),
+                            .a_step = 1,
+                            .panel = panel,
+                            .steps = k,
+                            .ldc = job->ldy,
+                            .scale = 1};
+    for (size_t r = 0; r < job->rows; r += TILE_COLUMNS) {
+        tile.columns = job->rows - r < TILE_COLUMNS ? job->rows - r : TILE_COLUMNS;
+        tile.c = job->y + r;
         for (size_t s = 0; s < k; s += PANEL_STEPS) {
             size_t steps = k - s < PANEL_STEPS ? k - s : PANEL_STEPS;
-            panel_of_rows(type, w + r * row_bytes, row_bytes, job.columns, s, steps,
-                          (vu *)scratch + s * TILE_VECTORS);
+            panel_of_rows(type, job->w + r * row_bytes, row_bytes, tile.columns, s, steps,
+                          panel + s * TILE_VECTORS);
         }
-        tiles_f32(&job, n);
+        tiles_f32(&tile, job->n);
     }
 }
 

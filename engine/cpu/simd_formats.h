@@ -12,6 +12,9 @@
 
 enum { SLICE = 32 }; /* values */
 
+/* Of the expansions of large blocks, which need no copy in each caller. */
+#define NOINLINE __attribute__((noinline))
+
 struct slice {
     vu q[8];     /* byte b of q[c]: value 4c + b */
     vf scale[2]; /* of the first and of the last 16 values, or the first of all */
@@ -132,7 +135,7 @@ static inline void expand_nibbles_k(const uint8_t *p, size_t stride, struct slic
     }
 }
 
-static inline void expand_q4_k(const uint8_t *w, size_t stride, struct slice *s) {
+static NOINLINE void expand_q4_k(const uint8_t *w, size_t stride, struct slice *s) {
     vu head[4];
     load_columns(w, stride, head);
     expand_scales_k(head, s);
@@ -141,7 +144,7 @@ static inline void expand_q4_k(const uint8_t *w, size_t stride, struct slice *s)
     }
 }
 
-static inline void expand_q5_k(const uint8_t *w, size_t stride, struct slice *s) {
+static NOINLINE void expand_q5_k(const uint8_t *w, size_t stride, struct slice *s) {
     vu head[4], high[8];
     load_columns(w, stride, head);
     expand_scales_k(head, s);
@@ -159,7 +162,7 @@ static inline void expand_q5_k(const uint8_t *w, size_t stride, struct slice *s)
 
 /* Per 128 values: 64 bytes of low nibbles, then (after all of those) 32 bytes with two more bits of
  * the slices 0 to 3; 16 signed scales, one per 16 values; the common scale at the end. */
-static inline void expand_q6_k(const uint8_t *w, size_t stride, struct slice *s) {
+static NOINLINE void expand_q6_k(const uint8_t *w, size_t stride, struct slice *s) {
     vu tail[4], scales[4];
     load_columns(w + 194, stride, tail); /* ends with the block, at 210 */
     vf d = vf_of_low_f16(tail[3] >> 16);
@@ -200,7 +203,7 @@ static inline void expand_two_bits(const uint8_t *p, size_t stride, struct slice
 }
 
 /* Scale and minimum per 16 values, 4 bits each in a byte; the 2-bit values; the common ones. */
-static inline void expand_q2_k(const uint8_t *w, size_t stride, struct slice *s) {
+static NOINLINE void expand_q2_k(const uint8_t *w, size_t stride, struct slice *s) {
     vu scales[4], tail[4];
     load_columns(w, stride, scales);
     load_columns(w + 68, stride, tail); /* ends with the block, at 84 */
@@ -215,7 +218,7 @@ static inline void expand_q2_k(const uint8_t *w, size_t stride, struct slice *s)
 
 /* The third bits, bit j of byte l: value l of slice j; the 2-bit values; 16 scales of 6 bits in 12
  * bytes, two upper bits of each in the last four; the common scale. */
-static inline void expand_q3_k(const uint8_t *w, size_t stride, struct slice *s) {
+static NOINLINE void expand_q3_k(const uint8_t *w, size_t stride, struct slice *s) {
     vu third[8], tail[4], scales[3];
     load_columns(w, stride, third);
     load_columns(w + 16, stride, third + 4);

@@ -164,23 +164,17 @@ INLINE void tiles8(enum slice_kind kind, const struct rows8 *job, size_t n) {
     for (size_t i = 0, t; i < n; i += t) {
         t = tile_tokens(n - i, TILE8_TOKENS);
         switch (t) {
-        case 1:
-            tile8(1, kind, job, i);
-            break;
-        case 2:
-            tile8(TILE8_TOKENS < 2 ? TILE8_TOKENS : 2, kind, job, i);
-            break;
-        case 3:
-            tile8(TILE8_TOKENS < 3 ? TILE8_TOKENS : 3, kind, job, i);
+        case TILE8_TOKENS:
+            tile8(TILE8_TOKENS, kind, job, i);
             break;
         case 4:
-            tile8(TILE8_TOKENS < 4 ? TILE8_TOKENS : 4, kind, job, i);
+            tile8(TILE8_TOKENS < 4 ? 1 : 4, kind, job, i);
             break;
-        case 5:
-            tile8(TILE8_TOKENS < 5 ? TILE8_TOKENS : 5, kind, job, i);
+        case 2:
+            tile8(2, kind, job, i);
             break;
         default:
-            tile8(TILE8_TOKENS, kind, job, i);
+            tile8(1, kind, job, i);
         }
     }
 }
@@ -238,32 +232,35 @@ INLINE void prefetch_blocks(const struct format *f, const uint8_t *ahead, size_t
     }
 }
 
-INLINE void batch8(const struct format *f, const uint8_t *w, size_t rows, size_t k, const char *x,
-                   size_t x_stride, size_t n, float *y, size_t ldy, void *scratch) {
-    size_t blocks = k / SLICE / f->slices, row_bytes = blocks * f->block_bytes;
-    struct slice *slices = scratch;
+static void batch8(const struct format *f, const struct product_job *job) {
+    size_t blocks = job->k / SLICE / f->slices, row_bytes = blocks * f->block_bytes;
+    struct slice *slices = job->scratch;
     uint8_t *room = (uint8_t *)(slices + TILE8_VECTORS * blocks * f->slices);
-    struct rows8 job = {
-        .slices = blocks * f->slices, .bias = f->bias, .x = x, .x_stride = x_stride, .ldy = ldy};
-    for (size_t r = 0; r < rows; r += job.rows) {
-        job.rows = rows - r < LANES * TILE8_VECTORS ? rows - r : LANES * TILE8_VECTORS;
-        job.y = y + r;
+    struct rows8 part = {.slices = blocks * f->slices,
+                         .bias = f->bias,
+                         .x = job->x,
+                         .x_stride = job->x_stride,
+                         .ldy = job->ldy};
+    for (size_t r = 0; r < job->rows; r += part.rows) {
+        size_t left = job->rows - r;
+        part.rows = left < LANES * TILE8_VECTORS ? left : LANES * TILE8_VECTORS;
+        part.y = job->y + r;
         for (size_t v = 0; v < TILE8_VECTORS; v++) {
-            if (v * LANES >= job.rows) {
-                job.w[v] = slices; /* not stored */
+            if (v * LANES >= part.rows) {
+                part.w[v] = slices; /* not stored */
                 continue;
             }
-            const uint8_t *group =
-                whole_group(w + (r + v * LANES) * row_bytes, job.rows - v * LANES, row_bytes, room);
-            struct slice *s = slices + v * job.slices;
-            job.w[v] = s;
-            const uint8_t *ahead = w + (r + (TILE8_VECTORS + v) * LANES) * row_bytes;
+            const uint8_t *w = job->w + (r + v * LANES) * row_bytes;
+            const uint8_t *group = whole_group(w, part.rows - v * LANES, row_bytes, room);
+            const uint8_t *ahead = w + TILE8_VECTORS * LANES * row_bytes;
+            struct slice *s = slices + v * part.slices;
+            part.w[v] = s;
             for (size_t b = 0; b < blocks; b++) {
                 prefetch_blocks(f, ahead, b);
                 f->expand(group + b * f->block_bytes, row_bytes, s + b * f->slices);
             }
         }
-        tiles8_of[f->kind](&job, n);
+        tiles8_of[f->kind](&part, job->n);
     }
 }
 
@@ -286,46 +283,80 @@ INLINE vf single_slice(const struct format *f, const struct slice *w, const stru
     return sum;
 }
 
-/* LANES rows; `ahead` is what will be read after them, of the same size. */
-INLINE void single_group(const struct format *f, const uint8_t *w, size_t row_bytes, size_t rows,
-                         const uint8_t *ahead, const char *x, size_t x_stride, size_t tokens,
-                         float *y, size_t ldy) {
-    vf sum[SINGLE8_TOKENS];
-    for (size_t t = 0; t < tokens; t++) {
-        sum[t] = vf_set(0);
-    }
-    size_t blocks = row_bytes / f->block_bytes;
-    for (size_t b = 0; b < blocks; b++) {
-        prefetch_blocks(f, ahead, b);
-        struct slice s[MAX_SLICES];
-        f->expand(w + b * f->block_bytes, row_bytes, s);
-        for (size_t t = 0; t < tokens; t++) {
-            for (size_t j = 0; j < f->slices; j++) {
-                sum[t] =
-                    single_slice(f, s + j, block_at(x, x_stride, t, b * f->slices + j), sum[t]);
+/* Rows are read LANES at a time and used at once; what comes next is fetched meanwhile. */
+INLINE void single8(const struct format *f, const struct product_job *job) {
+    size_t blocks = job->k / SLICE / f->slices, row_bytes = blocks * f->block_bytes;
+    for (size_t r = 0; r < job->rows; r += LANES) {
+        const uint8_t *w = job->w + r * row_bytes;
+        const uint8_t *group = whole_group(w, job->rows - r, row_bytes, job->scratch);
+        for (size_t first = 0; first < job->n; first += SINGLE8_TOKENS) {
+            size_t left = job->n - first, tokens = left < SINGLE8_TOKENS ? left : SINGLE8_TOKENS;
+            const char *x = job->x + first * job->x_stride;
+            vf sum[SINGLE8_TOKENS];
+            for (size_t t = 0; t < tokens; t++) {
+                sum[t] = vf_set(0);
+            }
+            for (size_t b = 0; b < blocks; b++) {
+                struct slice s[MAX_SLICES];
+                prefetch_blocks(f, w + LANES * row_bytes, b);
+                f->expand(group + b * f->block_bytes, row_bytes, s);
+                for (size_t t = 0; t < tokens; t++) {
+                    const struct packed8 *p = block_at(x, job->x_stride, t, b * f->slices);
+                    for (size_t j = 0; j < f->slices; j++) {
+                        sum[t] = single_slice(f, s + j, p + j, sum[t]);
+                    }
+                }
+            }
+            for (size_t t = 0; t < tokens; t++) {
+                vf_store_some(job->y + (first + t) * job->ldy + r, sum[t], job->rows - r);
             }
         }
-    }
-    for (size_t t = 0; t < tokens; t++) {
-        vf_store_some(y + t * ldy, sum[t], rows);
     }
 }
 
-INLINE void single8(const struct format *f, const uint8_t *w, size_t rows, size_t k, const char *x,
-                    size_t x_stride, size_t n, float *y, size_t ldy, void *scratch) {
-    size_t row_bytes = k / SLICE / f->slices * f->block_bytes;
-    for (size_t r = 0; r < rows; r += LANES) {
-        const uint8_t *group = whole_group(w + r * row_bytes, rows - r, row_bytes, scratch);
-        const uint8_t *ahead = w + (r + LANES) * row_bytes;
-        for (size_t i = 0; i < n; i += SINGLE8_TOKENS) {
-            size_t tokens = n - i < SINGLE8_TOKENS ? n - i : SINGLE8_TOKENS;
-            if (tokens == 1) {
-                single_group(f, group, row_bytes, rows - r, ahead, x + i * x_stride, x_stride, 1,
-                             y + i * ldy + r, ldy);
-            } else {
-                single_group(f, group, row_bytes, rows - r, ahead, x + i * x_stride, x_stride,
-                             tokens, y + i * ldy + r, ldy);
-            }
-        }
-    }
+static void single_q4_0(const struct product_job *job) {
+    single8(&format_q4_0, job);
 }
+
+static void single_q4_1(const struct product_job *job) {
+    single8(&format_q4_1, job);
+}
+
+static void single_q5_0(const struct product_job *job) {
+    single8(&format_q5_0, job);
+}
+
+static void single_q5_1(const struct product_job *job) {
+    single8(&format_q5_1, job);
+}
+
+static void single_q8_0(const struct product_job *job) {
+    single8(&format_q8_0, job);
+}
+
+static void single_q2_k(const struct product_job *job) {
+    single8(&format_q2_k, job);
+}
+
+static void single_q3_k(const struct product_job *job) {
+    single8(&format_q3_k, job);
+}
+
+static void single_q4_k(const struct product_job *job) {
+    single8(&format_q4_k, job);
+}
+
+static void single_q5_k(const struct product_job *job) {
+    single8(&format_q5_k, job);
+}
+
+static void single_q6_k(const struct product_job *job) {
+    single8(&format_q6_k, job);
+}
+
+static void (*const single8_of[QUANT_TYPES])(const struct product_job *job) = {
+    [QUANT_Q4_0] = single_q4_0, [QUANT_Q4_1] = single_q4_1, [QUANT_Q5_0] = single_q5_0,
+    [QUANT_Q5_1] = single_q5_1, [QUANT_Q8_0] = single_q8_0, [QUANT_Q2_K] = single_q2_k,
+    [QUANT_Q3_K] = single_q3_k, [QUANT_Q4_K] = single_q4_k, [QUANT_Q5_K] = single_q5_k,
+    [QUANT_Q6_K] = single_q6_k,
+};

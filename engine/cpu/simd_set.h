@@ -55,52 +55,23 @@ static size_t attention_scratch_bytes(size_t n, size_t e) {
 
 static void batch_multiply(enum quant_type type, const void *w, size_t rows, size_t k,
                            const void *packed, size_t n, float *y, size_t ldy, void *scratch) {
-    size_t stride = batch_packed_bytes(k);
-    const struct format *f = format_of(type);
-    if (f) {
-        batch8(f, w, rows, k, packed, stride, n, y, ldy, scratch);
-        return;
+    struct product_job job = {w, rows, k, packed, batch_packed_bytes(k), n, y, ldy, scratch};
+    const struct format *format = format_of(type);
+    if (format) {
+        batch8(format, &job);
+    } else {
+        job.x += packed8_bytes(k);
+        batch_float(type, &job);
     }
-    const char *x = (const char *)packed + packed8_bytes(k);
-    batch_float(type, w, rows, k, x, stride, n, y, ldy, scratch);
 }
 
 static void single_multiply(enum quant_type type, const void *w, size_t rows, size_t k,
                             const void *packed, size_t n, float *y, size_t ldy, void *scratch) {
-    size_t stride = single_packed_bytes(k);
-    const char *x = (const char *)packed + packed8_bytes(k);
-    switch (type) {
-    case QUANT_Q4_0:
-        single8(&format_q4_0, w, rows, k, packed, stride, n, y, ldy, scratch);
-        break;
-    case QUANT_Q4_1:
-        single8(&format_q4_1, w, rows, k, packed, stride, n, y, ldy, scratch);
-        break;
-    case QUANT_Q5_0:
-        single8(&format_q5_0, w, rows, k, packed, stride, n, y, ldy, scratch);
-        break;
-    case QUANT_Q5_1:
-        single8(&format_q5_1, w, rows, k, packed, stride, n, y, ldy, scratch);
-        break;
-    case QUANT_Q8_0:
-        single8(&format_q8_0, w, rows, k, packed, stride, n, y, ldy, scratch);
-        break;
-    case QUANT_Q2_K:
-        single8(&format_q2_k, w, rows, k, packed, stride, n, y, ldy, scratch);
-        break;
-    case QUANT_Q3_K:
-        single8(&format_q3_k, w, rows, k, packed, stride, n, y, ldy, scratch);
-        break;
-    case QUANT_Q4_K:
-        single8(&format_q4_k, w, rows, k, packed, stride, n, y, ldy, scratch);
-        break;
-    case QUANT_Q5_K:
-        single8(&format_q5_k, w, rows, k, packed, stride, n, y, ldy, scratch);
-        break;
-    case QUANT_Q6_K:
-        single8(&format_q6_k, w, rows, k, packed, stride, n, y, ldy, scratch);
-        break;
-    default:
-        single_f32(type, w, rows, k, x, stride, n, y, ldy);
+    struct product_job job = {w, rows, k, packed, single_packed_bytes(k), n, y, ldy, scratch};
+    if (single8_of[type]) {
+        single8_of[type](&job);
+    } else {
+        job.x += packed8_bytes(k);
+        single_float(type, &job);
     }
 }

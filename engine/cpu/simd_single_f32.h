@@ -51,34 +51,33 @@ INLINE void dot_rows(vf (*load)(const uint8_t *p), size_t size, const uint8_t *w
     }
 }
 
-INLINE void single_rows(vf (*load)(const uint8_t *p), size_t size, const uint8_t *w, size_t rows,
-                        size_t k, const char *x, size_t x_stride, size_t n, float *y, size_t ldy) {
-    size_t row_bytes = k * size, r = 0;
-    for (; r + DOT_ROWS <= rows; r += DOT_ROWS) {
-        for (size_t i = 0; i < n; i++) {
-            dot_rows(load, size, w + r * row_bytes, row_bytes, DOT_ROWS, k,
-                     (const float *)(const void *)(x + i * x_stride), y + i * ldy + r);
-        }
-    }
-    for (; r < rows; r++) {
-        for (size_t i = 0; i < n; i++) {
-            dot_rows(load, size, w + r * row_bytes, row_bytes, 1, k,
-                     (const float *)(const void *)(x + i * x_stride), y + i * ldy + r);
+INLINE void single_rows(vf (*load)(const uint8_t *p), size_t size, const struct product_job *job) {
+    size_t row_bytes = job->k * size;
+    for (size_t r = 0, rows; r < job->rows; r += rows) {
+        rows = job->rows - r < DOT_ROWS ? 1 : DOT_ROWS;
+        const uint8_t *w = job->w + r * row_bytes;
+        for (size_t i = 0; i < job->n; i++) {
+            const float *x = (const float *)(const void *)(job->x + i * job->x_stride);
+            float *y = job->y + i * job->ldy + r;
+            if (rows == DOT_ROWS) {
+                dot_rows(load, size, w, row_bytes, DOT_ROWS, job->k, x, y);
+            } else {
+                dot_rows(load, size, w, row_bytes, 1, job->k, x, y);
+            }
         }
     }
 }
 
-/* x: n rows of k floats, x_stride bytes apart, each followed by zeros up to a multiple of LANES. */
-static inline void single_f32(enum quant_type type, const uint8_t *w, size_t rows, size_t k,
-                              const char *x, size_t x_stride, size_t n, float *y, size_t ldy) {
+/* job->x: rows of k floats, each followed by zeros up to a multiple of LANES. */
+static void single_float(enum quant_type type, const struct product_job *job) {
     switch (type) {
     case QUANT_F16:
-        single_rows(load_f16, 2, w, rows, k, x, x_stride, n, y, ldy);
+        single_rows(load_f16, sizeof(uint16_t), job);
         break;
     case QUANT_BF16:
-        single_rows(load_bf16, 2, w, rows, k, x, x_stride, n, y, ldy);
+        single_rows(load_bf16, sizeof(uint16_t), job);
         break;
     default:
-        single_rows(load_f32, 4, w, rows, k, x, x_stride, n, y, ldy);
+        single_rows(load_f32, sizeof(float), job);
     }
 }

@@ -14,6 +14,18 @@
 
 enum { TILE_VECTORS = 2, TILE_COLUMNS = TILE_VECTORS * LANES };
 
+/* The arguments of a multiply, x being the part of the packed rows that is meant. */
+struct product_job {
+    const uint8_t *w;
+    size_t rows, k;
+    const char *x;
+    size_t x_stride; /* bytes */
+    size_t n;
+    float *y;
+    size_t ldy;
+    void *scratch;
+};
+
 /* C[i * ldc + j] = scale * sum over s of A[i * a_row + s * a_step] * panel[s][j], for `columns` of
  * the panel's columns; with `accumulate` it is added to C. Strides in dwords. */
 struct tile_job {
@@ -34,10 +46,12 @@ INLINE vf tile_step_f32(vf sum, vu w, vu a) {
     return vf_fma((vf)w, (vf)a, sum);
 }
 
-/* The next of tiles of at most `most` tokens and of nearly equal sizes. */
-static inline size_t tile_tokens(size_t n, size_t most) {
-    size_t tiles = (n + most - 1) / most;
-    return (n + tiles - 1) / tiles;
+/* The size of the next tile when n tokens are left: the largest one, or a power of two. */
+static inline size_t tile_tokens(size_t n, size_t largest) {
+    if (n >= largest) {
+        return largest;
+    }
+    return n >= 8 ? 8 : n >= 4 ? 4 : n >= 2 ? 2 : 1;
 }
 
 /* `tokens` rows from row `first` on; constant, so that the sums stay in registers. */
@@ -78,41 +92,20 @@ INLINE void tiles(tile_step *step, const struct tile_job *job, size_t m) {
     for (size_t i = 0, t; i < m; i += t) {
         t = tile_tokens(m - i, TILE_TOKENS);
         switch (t) {
-        case 1:
-            tile(step, 1, job, i);
+        case TILE_TOKENS:
+            tile(step, TILE_TOKENS, job, i);
             break;
-        case 2:
-            tile(step, 2, job, i);
-            break;
-        case 3:
-            tile(step, 3, job, i);
+        case 8:
+            tile(step, TILE_TOKENS < 8 ? 1 : 8, job, i);
             break;
         case 4:
             tile(step, 4, job, i);
             break;
-        case 5:
-            tile(step, 5, job, i);
-            break;
-        case 6:
-            tile(step, 6, job, i);
-            break;
-        case 7:
-            tile(step, TILE_TOKENS < 7 ? TILE_TOKENS : 7, job, i);
-            break;
-        case 8:
-            tile(step, TILE_TOKENS < 8 ? TILE_TOKENS : 8, job, i);
-            break;
-        case 9:
-            tile(step, TILE_TOKENS < 9 ? TILE_TOKENS : 9, job, i);
-            break;
-        case 10:
-            tile(step, TILE_TOKENS < 10 ? TILE_TOKENS : 10, job, i);
-            break;
-        case 11:
-            tile(step, TILE_TOKENS < 11 ? TILE_TOKENS : 11, job, i);
+        case 2:
+            tile(step, 2, job, i);
             break;
         default:
-            tile(step, TILE_TOKENS, job, i);
+            tile(step, 1, job, i);
         }
     }
 }
