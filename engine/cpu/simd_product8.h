@@ -163,17 +163,15 @@ INLINE void tile8(size_t tokens, enum slice_kind kind, const struct rows8 *job, 
 INLINE void tiles8(enum slice_kind kind, const struct rows8 *job, size_t n) {
     for (size_t i = 0, t; i < n; i += t) {
         t = tile_tokens(n - i, TILE8_TOKENS);
-        switch (t) {
-        case TILE8_TOKENS:
+        if (t == TILE8_TOKENS) {
             tile8(TILE8_TOKENS, kind, job, i);
-            break;
-        case 4:
+        } else if (t == 4) {
             tile8(TILE8_TOKENS < 4 ? 1 : 4, kind, job, i);
-            break;
-        case 2:
+        } else if (t == 3) {
+            tile8(3, kind, job, i);
+        } else if (t == 2) {
             tile8(2, kind, job, i);
-            break;
-        default:
+        } else {
             tile8(1, kind, job, i);
         }
     }
