@@ -19,17 +19,6 @@
 #include "storage/files.h"
 #include "storage/verify.h"
 
-/* The file of session NAME; to be freed. */
-static char *file_of(const char *name, struct error *error) {
-    struct paths paths;
-    if (!paths_init(&paths, error)) {
-        return NULL;
-    }
-    char *path = paths_session(&paths, name, error);
-    paths_finish(&paths);
-    return path;
-}
-
 static void print_safe(const char *format, const char *text, size_t size) {
     char *safe = safe_text_of(text ? text : "", size, SAFE_NAME);
     printf(format, safe ? safe : "?");
@@ -110,6 +99,9 @@ static int run_list(const struct options *options, char **argv, struct error *er
         }
     }
     int code = rows ? print_rows(rows, (size_t)(n > 0 ? n : 0), options, error) : ERROR_NO_SPACE;
+    if (!rows) {
+        error_set(error, ERROR_NO_SPACE, "out of memory");
+    }
     for (int i = 0; i < n; i++) {
         if (rows) {
             free(rows[i].name);
@@ -215,7 +207,7 @@ static int run_show(const struct options *options, char **argv, struct error *er
 
 static int run_fork(const struct options *options, char **argv, struct error *error) {
     struct workspace w;
-    char *to = file_of(argv[1], error);
+    char *to = session_file(argv[1], false, error);
     bool ok = to && workspace_open(&w, options, argv[0], WORKSPACE_LOOK, NULL, error);
     if (ok) {
         ok = store_fork(w.store, to, blob_of(argv[1]), error);
@@ -227,7 +219,8 @@ static int run_fork(const struct options *options, char **argv, struct error *er
 
 static int run_rename(const struct options *options, char **argv, struct error *error) {
     (void)options;
-    char *from = file_of(argv[0], error), *to = from ? file_of(argv[1], error) : NULL;
+    char *from = session_file(argv[0], true, error);
+    char *to = from ? session_file(argv[1], false, error) : NULL;
     bool ok = to && store_rename_file(from, to, error);
     free(from);
     free(to);
@@ -236,7 +229,7 @@ static int run_rename(const struct options *options, char **argv, struct error *
 
 static int run_rm(const struct options *options, char **argv, struct error *error) {
     (void)options;
-    char *path = file_of(argv[0], error);
+    char *path = session_file(argv[0], true, error);
     bool ok = path && store_remove_file(path, error);
     free(path);
     return ok ? 0 : (int)error->code;
@@ -252,7 +245,7 @@ static int run_export(const struct options *options, char **argv, struct error *
 
 static int run_import(const struct options *options, char **argv, struct error *error) {
     (void)options;
-    char *to = file_of(argv[1], error);
+    char *to = session_file(argv[1], false, error);
     bool ok = to && store_import(argv[0], to, error);
     free(to);
     return ok ? 0 : (int)error->code;

@@ -55,44 +55,87 @@ static int list(struct workspace *w, const struct options *options, struct error
     return code;
 }
 
-/* "PATH", "PATH:LINE" or "PATH:FIRST-LAST"; the path may be the document's number. */
+/* What is to be shown: "PATH", "PATH:LINE", "PATH:FIRST-LAST", or a citation as ask prints it
+ * ("PATH, page 3, lines 5-9"; "PATH, page 3" is the page). The path may be the document's number.
+ */
 struct cite {
     struct store_document document;
-    uint64_t first, last; /* lines; 0: all of it */
+    uint64_t first, last; /* lines; 0: not given */
+    uint64_t page;        /* 0: not given */
 };
 
 static bool find_document(struct workspace *w, const char *name, struct cite *cite,
                           struct error *error) {
     char *end;
+    if (store_document_by_path(w->store, blob_of(name), &cite->document, error)) {
+        return true;
+    }
     long long id = strtoll(name, &end, 10);
-    return *name && !*end ? store_document_get(w->store, id, &cite->document, error)
-                          : store_document_by_path(w->store, blob_of(name), &cite->document, error);
+    return error->code == ERROR_NOT_FOUND && *name && !*end &&
+           store_document_get(w->store, id, &cite->document, error);
 }
 
-/* Splits the lines off the end, if they are there. */
+/* Takes "WORD N" or "WORD N-M" off the end of `text`; whether it was there. */
+static bool take_numbers(char *text, const char *word, uint64_t *first, uint64_t *last) {
+    char *at = NULL;
+    for (char *next = text; (next = strstr(next, word)); next++) {
+        at = next;
+    }
+    unsigned long long a, b;
+    int one = 0, two = 0;
+    if (!at || sscanf(at + strlen(word), "%llu%n-%llu%n", &a, &one, &b, &two) < 1) {
+        return false;
+    }
+    const char *end = at + strlen(word) + (two ? two : one);
+    if (*end) {
+        return false;
+    }
+    *first = a;
+    *last = two ? b : a;
+    *at = '\0';
+    return true;
+}
+
+/* A document may have a name that looks like a citation: the whole is tried first. */
 static bool parse_cite(struct workspace *w, const char *text, struct cite *cite,
                        struct error *error) {
+    uint64_t ignored;
     *cite = (struct cite){0};
-    const char *colon = strrchr(text, ':');
-    unsigned long long first = 0, last = 0;
-    int used = 0;
-    bool range = colon && sscanf(colon, ":%llu-%llu%n", &first, &last, &used) == 2 && !colon[used];
-    bool line = !range && colon && sscanf(colon, ":%llu%n", &first, &used) == 1 && !colon[used];
-    if (!range && !line) {
-        return find_document(w, text, cite, error);
+    char *name = strdup(text);
+    if (!name) {
+        return error_set(error, ERROR_NO_SPACE, "out of memory");
     }
-    cite->first = first;
-    cite->last = range ? last : first;
-    if (cite->first == 0 || cite->last < cite->first) {
-        return error_set(error, ERROR_USAGE,
-                         "lines %llu-%llu, expected a first line from 1 on and "
-                         "a last one not before it",
-                         first, last);
+    bool ok = find_document(w, name, cite, error);
+    bool lines = !ok && error->code == ERROR_NOT_FOUND &&
+                 (take_numbers(name, ", lines ", &cite->first, &cite->last) ||
+                  take_numbers(name, ", line ", &cite->first, &cite->last) ||
+                  take_numbers(name, ":", &cite->first, &cite->last));
+    bool page = !ok && error->code == ERROR_NOT_FOUND &&
+                take_numbers(name, ", page ", &cite->page, &ignored);
+    if (lines && (cite->first == 0 || cite->last < cite->first)) {
+        error_set(error, ERROR_USAGE,
+                  "lines %" PRIu64 "-%" PRIu64 ", expected a first line from 1 on and a last one "
+                  "not before it",
+                  cite->first, cite->last);
+    } else if (lines || page) {
+        ok = find_document(w, name, cite, error);
     }
-    char *name = strndup(text, (size_t)(colon - text));
-    bool ok = name ? find_document(w, name, cite, error)
-                   : error_set(error, ERROR_NO_SPACE, "out of memory");
     free(name);
+    return ok;
+}
+
+/* Lines are counted in the whole document, so they say enough; a page counts alone. */
+static bool find_span(struct workspace *w, const struct cite *cite, struct store_span *span,
+                      struct error *error) {
+    struct store_span last;
+    *span = (struct store_span){0, cite->document.size};
+    if (!cite->first) {
+        return !cite->page ||
+               store_document_page(w->store, cite->document.id, cite->page, span, error);
+    }
+    bool ok = store_document_line(w->store, cite->document.id, cite->first, span, error) &&
+              store_document_line(w->store, cite->document.id, cite->last, &last, error);
+    span->end = ok ? last.end : 0;
     return ok;
 }
 
@@ -100,19 +143,15 @@ static int show(struct workspace *w, const char *text, const struct options *opt
                 struct error *error) {
     struct cite cite;
     struct blob content = {0};
-    bool ok = parse_cite(w, text, &cite, error);
-    struct store_span first = {0}, last = {0, ok ? cite.document.size : 0};
-    if (ok && cite.first) {
-        ok = store_document_line(w->store, cite.document.id, cite.first, &first, error) &&
-             store_document_line(w->store, cite.document.id, cite.last, &last, error);
-    }
-    ok = ok &&
-         store_document_read(w->store, cite.document.id, first.begin, last.end, &content, error);
+    struct store_span span;
+    bool ok =
+        parse_cite(w, text, &cite, error) && find_span(w, &cite, &span, error) &&
+        store_document_read(w->store, cite.document.id, span.begin, span.end, &content, error);
     int code = ok ? 0 : (int)error->code;
     if (ok && options->json) {
         code = json_print(json_pack("{s:o, s:I, s:I, s:o}", "source",
                                     json_text(cite.document.path.data), "begin",
-                                    (json_int_t)first.begin, "end", (json_int_t)last.end, "text",
+                                    (json_int_t)span.begin, "end", (json_int_t)span.end, "text",
                                     json_text(content.data)),
                           error);
     } else if (ok) {
@@ -150,8 +189,9 @@ static int run(const struct options *options, int argc, char **argv, struct erro
 
 const struct command command_source = {
     .name = "source",
-    .usage = "source -s NAME list | show PATH[:LINE[-LINE]]",
+    .usage = "source -s NAME list | show PATH[:LINE[-LINE]] | show CITATION",
     .summary = "list a session's sources, show their text",
-    .help = "A source may also be named by its number in the list.\n",
+    .help = "A source may also be named by its number in the list, and a place as ask prints it:\n"
+            "  allmem source -s NAME show \"book.pdf, page 3, lines 5-9\"\n",
     .run = run,
 };

@@ -26,36 +26,30 @@ static enum store_mode mode_of(enum workspace_use use) {
                                                          : STORE_WRITE;
 }
 
-static bool open_store(struct workspace *w, const char *name, enum workspace_use use,
-                       struct error *error) {
+char *session_file(const char *name, bool there, struct error *error) {
     struct paths paths;
     if (!paths_init(&paths, error)) {
-        return false;
+        return NULL;
     }
     char *path = paths_session(&paths, name, error);
-    struct store_options o = {.mode = mode_of(use), .wait_ms = WAIT_MS};
-    w->store = path ? store_open(path, &o, error) : NULL;
-    if (!w->store && error->code == ERROR_NOT_FOUND) {
+    paths_finish(&paths);
+    if (path && there && access(path, F_OK) != 0) {
         error_set(error, ERROR_NOT_FOUND,
                   "no session named %s; allmem ingest -s %s PATH makes it, allmem session list "
                   "shows those there are",
                   name, name);
+        free(path);
+        return NULL;
     }
-    free(path);
-    paths_finish(&paths);
-    return w->store != NULL;
+    return path;
 }
 
-static bool session_exists(const char *name) {
-    struct paths paths;
-    if (!paths_init(&paths, NULL)) {
-        return false;
-    }
-    char *path = paths_session(&paths, name, NULL);
-    bool exists = path && access(path, F_OK) == 0;
+static bool open_store(struct workspace *w, enum workspace_use use, struct error *error) {
+    char *path = session_file(w->name, use != WORKSPACE_READ, error);
+    struct store_options o = {.mode = mode_of(use), .wait_ms = WAIT_MS};
+    w->store = path ? store_open(path, &o, error) : NULL;
     free(path);
-    paths_finish(&paths);
-    return exists;
+    return w->store != NULL;
 }
 
 bool workspace_open(struct workspace *w, const struct options *options, const char *name,
@@ -64,10 +58,13 @@ bool workspace_open(struct workspace *w, const struct options *options, const ch
     bool ok = (w->name && w->words) ||
               error_set(error, ERROR_NO_SPACE, "no memory to open session %s", name);
     /* No file is made for a model that cannot be loaded. */
-    if (ok && use == WORKSPACE_READ && !session_exists(name)) {
-        ok = load_engine(&w->loaded, options, true, error);
+    if (ok && use == WORKSPACE_READ) {
+        char *there = session_file(name, true, error);
+        ok = there ||
+             (error->code == ERROR_NOT_FOUND && load_engine(&w->loaded, options, true, error));
+        free(there);
     }
-    ok = ok && open_store(w, name, use, error) &&
+    ok = ok && open_store(w, use, error) &&
          (w->index = store_index_create(w->store, w->words, error)) &&
          (!needs_model(use) || workspace_load_memory(w, options, mark, error));
     if (!ok) {

@@ -36,6 +36,9 @@ struct workspace {
     int64_t position;          /* tokens read */
 };
 
+/* The file of session NAME, to be freed; with `there` it is ERROR_NOT_FOUND unless it exists. */
+char *session_file(const char *name, bool there, struct error *error);
+
 /* `mark`: the memory as it was there (--as-of), or NULL for the newest; only to ask. The model is
  * the one that options name, else the one that the session was made with. Errors: ERROR_NOT_FOUND
  * (no such session, model or mark), ERROR_INCOMPATIBLE (the memory is of another model or adapter,
