@@ -9,12 +9,10 @@
 #include <unistd.h>
 
 #include "app/commands.h"
-#include "app/interrupt.h"
-#include "app/json.h"
+#include "app/ingest_show.h"
 #include "app/options.h"
 #include "app/reading.h"
 #include "app/safe_text.h"
-#include "app/workspace.h"
 
 struct ingest {
     bool dry_run, ignore;
@@ -23,76 +21,18 @@ struct ingest {
     double checkpoint;
 };
 
-static bool stop(void *context) {
-    (void)context;
-    return interrupt_requested();
-}
-
-struct shown {
-    struct progress progress;
-    double begin;
-};
-
-static void show_state(void *context, const struct ingest_state *s) {
-    struct shown *shown = context;
-    double elapsed = progress_clock() - shown->begin;
-    double speed = elapsed > 0 ? (double)s->done / elapsed : 0;
-    unsigned left = speed > 0 ? (unsigned)((double)(s->total - s->done) / speed + 0.5) : 0;
-    progress_line(&shown->progress, "%llu %%, %.0f tokens/s, %u:%02u left, %s%s%s",
-                  (unsigned long long)(s->total ? 100 * s->done / s->total : 100), speed, left / 60,
-                  left % 60, s->document, *s->section ? ": " : "", s->section);
-}
-
-static struct ingest_options options_of(const struct ingest *ingest, struct shown *shown) {
+static struct ingest_options options_of(const struct options *options, const struct ingest *ingest,
+                                        struct ingest_show *shown) {
     struct ingest_options o = ingest_options_default();
     o.walk.include = ingest->include.text;
     o.walk.include_count = ingest->include.count;
     o.walk.exclude = ingest->exclude.text;
     o.walk.exclude_count = ingest->exclude.count;
     o.walk.no_ignore = !ingest->ignore;
-    o.walk.stop = stop;
     o.marks = (struct store_budget){ingest->marks, ingest->marks_bytes};
     o.checkpoint_seconds = ingest->checkpoint;
-    o.progress = show_state;
-    o.context = shown;
+    ingest_show_init(shown, options, &o);
     return o;
-}
-
-static int print_json(const struct ingest_report *r, const struct workspace *w,
-                      struct error *error) {
-    json_t *documents = json_array(), *skipped = json_array(), *gone = json_array();
-    for (size_t i = 0; i < r->library.count; i++) {
-        json_array_append_new(documents, json_pack("{s:o, s:I, s:I}", "source",
-                                                   json_text(r->library.documents[i].name),
-                                                   "tokens", (json_int_t)r->tokens[i], "bytes",
-                                                   (json_int_t)r->library.documents[i].size));
-    }
-    for (size_t i = 0; i < r->library.skips.count; i++) {
-        const struct skip *s = &r->library.skips.items[i];
-        json_array_append_new(skipped, json_pack("{s:o, s:o}", "source", json_text(s->name),
-                                                 "reason", json_text(s->reason)));
-    }
-    for (size_t i = 0; i < r->gone.count; i++) {
-        json_array_append_new(gone, json_text(r->gone.items[i].name));
-    }
-    return json_print(
-        json_pack("{s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:f}", "documents", documents,
-                  "skipped", skipped, "gone", gone, "added", (json_int_t)r->added, "changed",
-                  (json_int_t)r->changed, "unchanged", (json_int_t)r->unchanged, "text_tokens",
-                  (json_int_t)r->text_tokens, "read_tokens", (json_int_t)r->read_tokens, "position",
-                  (json_int_t)w->position, "seconds", r->seconds),
-        error);
-}
-
-static void print_text(const struct ingest_report *r, const struct options *options) {
-    for (size_t i = 0; options->verbose && i < r->library.count; i++) {
-        const char *name = r->library.documents[i].name;
-        char *safe = safe_text_of(name, strlen(name), SAFE_NAME);
-        printf("%9llu tokens  %s\n", (unsigned long long)r->tokens[i], safe ? safe : "?");
-        free(safe);
-    }
-    printf("%zu documents new, %zu changed, %zu unchanged; %llu tokens of text read in %.1f s\n",
-           r->added, r->changed, r->unchanged, (unsigned long long)r->text_tokens, r->seconds);
 }
 
 /* A memory of fast weights cannot forget one text alone. */
@@ -110,16 +50,6 @@ static void tell_unlearned(const struct ingest_report *r, const struct options *
     }
 }
 
-/* Exit status 3 when something could not be read; what is left out by rule is no failure. */
-static int exit_code(const struct ingest_report *r) {
-    for (size_t i = 0; i < r->library.skips.count; i++) {
-        if (!r->library.skips.items[i].by_rule) {
-            return ERROR_NOT_IN_SOURCES;
-        }
-    }
-    return 0;
-}
-
 static bool paths_exist(char **paths, size_t count, struct error *error) {
     for (size_t i = 0; i < count; i++) {
         if (strcmp(paths[i], "-") != 0 && access(paths[i], F_OK) != 0) {
@@ -129,33 +59,21 @@ static bool paths_exist(char **paths, size_t count, struct error *error) {
     return true;
 }
 
-static int report_run(const struct ingest_report *r, const struct workspace *w,
-                      const struct options *options, struct error *error) {
-    int code = 0;
-    reading_report_skips(&r->library.skips, options);
-    tell_unlearned(r, options);
-    if (options->json) {
-        code = print_json(r, w, error);
-    } else {
-        print_text(r, options);
-    }
-    return code ? code : exit_code(r);
-}
-
 /* No session is made for a path that is not there. */
 static int read_in(const struct options *options, const struct ingest *ingest, char **paths,
                    size_t count, struct error *error) {
     struct workspace w = {0};
-    struct shown shown = {.begin = progress_clock()};
+    struct ingest_show shown;
     struct ingest_report report = {0};
-    struct ingest_options o = options_of(ingest, &shown);
-    progress_init(&shown.progress, options);
+    struct ingest_options o = options_of(options, ingest, &shown);
     bool ok = paths_exist(paths, count, error) &&
               workspace_open(&w, options, options->session, WORKSPACE_READ, NULL, error);
-    shown.begin = progress_clock();
     ok = ok && workspace_ingest(&w, (const char *const *)paths, count, &o, &report, error);
     progress_end(&shown.progress);
-    int code = ok ? report_run(&report, &w, options, error) : (int)error->code;
+    int code = ok ? ingest_show_report(&report, options, NULL, error) : (int)error->code;
+    if (ok) {
+        tell_unlearned(&report, options);
+    }
     if (code == ERROR_INTERRUPTED) {
         progress_message(&shown.progress, "%s", error->text);
     }
@@ -183,8 +101,8 @@ static bool measure_speed(const struct options *options, struct loaded *loaded, 
 
 static int dry_run(const struct options *options, const struct ingest *ingest, char **paths,
                    size_t count, struct error *error) {
-    struct shown unused = {0};
-    struct ingest_options o = options_of(ingest, &unused);
+    struct ingest_show unused;
+    struct ingest_options o = options_of(options, ingest, &unused);
     struct library library = {0};
     struct loaded loaded = {0};
     double speed = 0;

@@ -8,14 +8,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
+#include <unistd.h>
 
+#include "app/cmd_session_update.h"
 #include "app/commands.h"
 #include "app/json.h"
 #include "app/options.h"
 #include "app/paths.h"
 #include "app/safe_text.h"
-#include "app/workspace.h"
+#include "app/update.h"
 #include "storage/files.h"
 #include "storage/verify.h"
 
@@ -230,7 +231,10 @@ static int run_rename(const struct options *options, char **argv, struct error *
 static int run_rm(const struct options *options, char **argv, struct error *error) {
     (void)options;
     char *path = session_file(argv[0], true, error);
-    bool ok = path && store_remove_file(path, error);
+    char *update = path ? session_update_file(argv[0], error) : NULL;
+    bool ok = update && store_remove_file(path, error) &&
+              (access(update, F_OK) != 0 || store_remove_file(update, error));
+    free(update);
     free(path);
     return ok ? 0 : (int)error->code;
 }
@@ -279,6 +283,7 @@ static const struct {
     {"rename", "rename NAME NEW", 2, run_rename},
     {"rm", "rm NAME", 1, run_rm},
     {"show", "show NAME", 1, run_show},
+    {"update", "update NAME", 1, session_update_run},
     {"verify", "verify NAME", 1, run_verify},
 };
 
@@ -302,15 +307,19 @@ static int run(const struct options *options, int argc, char **argv, struct erro
 
 const struct command command_session = {
     .name = "session",
-    .usage = "session list|show|fork|rename|rm|export|import|verify ...",
+    .usage = "session list|show|update|fork|rename|rm|export|import|verify ...",
     .summary = "list and handle saved sessions",
-    .help = "  list                 the sessions on this machine\n"
-            "  show NAME            model, sizes, and the saved states of the memory\n"
-            "  fork NAME NEW        a copy to go on from on another way\n"
-            "  rename NAME NEW\n"
-            "  rm NAME\n"
-            "  export NAME FILE     one plain file to hand on\n"
-            "  import FILE NAME     checks it first\n"
-            "  verify NAME          every hash and the file's structure\n",
+    .help =
+        "  list                 the sessions on this machine\n"
+        "  show NAME            model, sizes, and the saved states of the memory\n"
+        "  update NAME          reads the sources again where files changed or went: a memory\n"
+        "                       cannot unlearn. The transcript stays. With -m MODEL: for another\n"
+        "                       model, in any case\n"
+        "  fork NAME NEW        a copy to go on from on another way\n"
+        "  rename NAME NEW\n"
+        "  rm NAME\n"
+        "  export NAME FILE     one plain file to hand on\n"
+        "  import FILE NAME     checks it first\n"
+        "  verify NAME          every hash and the file's structure\n",
     .run = run,
 };

@@ -303,25 +303,37 @@ static bool has_documents(struct workspace *w, struct error *error) {
                      "session %s holds no documents yet, expected a path to read", w->name);
 }
 
+bool workspace_take(struct workspace *w, const char *const *paths, size_t count,
+                    const struct ingest_options *options, struct ingest_report *report,
+                    struct error *error) {
+    const struct tokenizer *t = engine_tokenizer(w->loaded.engine);
+    return sign_session(w, error) && count_tokens(t, options, report, error) &&
+           store_all(w, paths, count, options, report, error);
+}
+
+bool workspace_read_on(struct workspace *w, const struct ingest_options *options,
+                       struct ingest_report *report, struct error *error) {
+    struct ingest_plan plan = {0};
+    double begin = progress_clock();
+    uint64_t from = session_position(w->session);
+    bool ok = ingest_plan_make(&plan, w->store, engine_tokenizer(w->loaded.engine), w->position,
+                               session_chunk(w->session), error) &&
+              read_planned(w, options, &plan, error);
+    report->text_tokens = plan.text_tokens;
+    report->read_tokens = session_position(w->session) - from;
+    report->position = session_position(w->session);
+    report->seconds = progress_clock() - begin;
+    ingest_plan_finish(&plan);
+    return ok;
+}
+
 bool workspace_ingest(struct workspace *w, const char *const *paths, size_t count,
                       const struct ingest_options *options, struct ingest_report *report,
                       struct error *error) {
     *report = (struct ingest_report){0};
-    const struct tokenizer *t = engine_tokenizer(w->loaded.engine);
-    struct ingest_plan plan = {0};
-    double begin = progress_clock();
-    uint64_t from = session_position(w->session);
-    bool ok = sign_session(w, error) &&
-              (count == 0 ? has_documents(w, error)
-                          : library_read(&report->library, paths, count, &options->walk, error)) &&
-              count_tokens(t, options, report, error) &&
-              store_all(w, paths, count, options, report, error) &&
-              find_gone(w, paths, count, report, error) &&
-              ingest_plan_make(&plan, w->store, t, w->position, session_chunk(w->session), error) &&
-              read_planned(w, options, &plan, error);
-    report->text_tokens = plan.text_tokens;
-    report->read_tokens = session_position(w->session) - from;
-    report->seconds = progress_clock() - begin;
-    ingest_plan_finish(&plan);
-    return ok;
+    return (count == 0 ? has_documents(w, error)
+                       : library_read(&report->library, paths, count, &options->walk, error) &&
+                             workspace_take(w, paths, count, options, report, error) &&
+                             find_gone(w, paths, count, report, error)) &&
+           workspace_read_on(w, options, report, error);
 }

@@ -44,32 +44,32 @@ char *session_file(const char *name, bool there, struct error *error) {
     return path;
 }
 
-static bool open_store(struct workspace *w, enum workspace_use use, struct error *error) {
-    char *path = session_file(w->name, use != WORKSPACE_READ, error);
-    struct store_options o = {.mode = mode_of(use), .wait_ms = WAIT_MS};
-    w->store = path ? store_open(path, &o, error) : NULL;
-    free(path);
-    return w->store != NULL;
-}
-
-bool workspace_open(struct workspace *w, const struct options *options, const char *name,
-                    enum workspace_use use, const char *mark, struct error *error) {
+bool workspace_open_file(struct workspace *w, const struct options *options, const char *name,
+                         const char *path, enum workspace_use use, const char *mark,
+                         struct error *error) {
+    const struct store_options store = {.mode = mode_of(use), .wait_ms = WAIT_MS};
     *w = (struct workspace){.name = strdup(name), .words = words_create()};
     bool ok = (w->name && w->words) ||
               error_set(error, ERROR_NO_SPACE, "no memory to open session %s", name);
     /* No file is made for a model that cannot be loaded. */
-    if (ok && use == WORKSPACE_READ) {
-        char *there = session_file(name, true, error);
-        ok = there ||
-             (error->code == ERROR_NOT_FOUND && load_engine(&w->loaded, options, true, error));
-        free(there);
+    if (ok && use == WORKSPACE_READ && access(path, F_OK) != 0) {
+        ok = load_engine(&w->loaded, options, true, error);
     }
-    ok = ok && open_store(w, use, error) &&
+    ok = ok && (w->store = store_open(path, &store, error)) &&
          (w->index = store_index_create(w->store, w->words, error)) &&
          (!needs_model(use) || workspace_load_memory(w, options, mark, error));
     if (!ok) {
         workspace_close(w);
     }
+    return ok;
+}
+
+bool workspace_open(struct workspace *w, const struct options *options, const char *name,
+                    enum workspace_use use, const char *mark, struct error *error) {
+    *w = (struct workspace){0};
+    char *path = session_file(name, use != WORKSPACE_READ, error);
+    bool ok = path && workspace_open_file(w, options, name, path, use, mark, error);
+    free(path);
     return ok;
 }
 

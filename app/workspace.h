@@ -45,6 +45,10 @@ char *session_file(const char *name, bool there, struct error *error);
  * both named; or damaged), ERROR_FAILURE (in use by process N). */
 bool workspace_open(struct workspace *w, const struct options *options, const char *name,
                     enum workspace_use use, const char *mark, struct error *error);
+/* The same for the session file `path`, called `name` in messages. */
+bool workspace_open_file(struct workspace *w, const struct options *options, const char *name,
+                         const char *path, enum workspace_use use, const char *mark,
+                         struct error *error);
 void workspace_close(struct workspace *w); /* accepts a zeroed struct */
 
 /* Answers from the memory and the stored passages; stores nothing. `answer` starts as {0}. */
@@ -81,6 +85,7 @@ struct ingest_report {
     struct skips gone;    /* documents below these paths whose files are no longer there */
     uint64_t text_tokens; /* of the texts read in this run */
     uint64_t read_tokens; /* in the timeline: with the names between the texts */
+    uint64_t position;    /* where the memory then stands */
     double seconds;
 };
 void ingest_report_finish(struct ingest_report *r);
@@ -93,3 +98,12 @@ void ingest_report_finish(struct ingest_report *r);
 bool workspace_ingest(struct workspace *w, const char *const *paths, size_t count,
                       const struct ingest_options *options, struct ingest_report *report,
                       struct error *error);
+
+/* Its two halves. The first stores report->library whole or not at all, and that it came from
+ * `paths` in the present folder (count 0: from nowhere new); it may change the names in the
+ * library. The second reads what is stored and unread. */
+bool workspace_take(struct workspace *w, const char *const *paths, size_t count,
+                    const struct ingest_options *options, struct ingest_report *report,
+                    struct error *error);
+bool workspace_read_on(struct workspace *w, const struct ingest_options *options,
+                       struct ingest_report *report, struct error *error);
