@@ -142,6 +142,7 @@ struct own {
     const char *mode, *file;
     bool dry;
     struct option_texts include;
+    uint64_t bytes;
 };
 
 static bool read_own(struct own *own, const char *text, char *left, size_t size,
@@ -152,6 +153,7 @@ static bool read_own(struct own *own, const char *text, char *left, size_t size,
         {.name = "mode", .kind = OPTION_CHOICE, .value = &own->mode, .choices = "full|window"},
         {.name = "out", .letter = 'o', .kind = OPTION_TEXT, .value = &own->file},
         {.name = "dry-run", .kind = OPTION_FLAG, .value = &own->dry},
+        {.name = "bytes", .kind = OPTION_BYTES, .value = &own->bytes},
         {.name = "include", .kind = OPTION_TEXTS, .value = &own->include},
     };
     static char line[200];
@@ -163,6 +165,38 @@ static bool read_own(struct own *own, const char *text, char *left, size_t size,
         join(words, count, left, size);
     }
     return ok;
+}
+
+static void sizes_are_read_with_their_unit(void **state) {
+    (void)state;
+    static const struct {
+        const char *text;
+        uint64_t bytes; /* UINT64_MAX: refused */
+    } cases[] = {
+        {"0", 0},
+        {"300", 300},
+        {"20k", 20000},
+        {"1.5G", 1500000000},
+        {"200MB", 200000000},
+        {"7B", 7},
+        {"2T", 2000000000000},
+        {"", UINT64_MAX},
+        {"M", UINT64_MAX},
+        {"-1", UINT64_MAX},
+        {"1X", UINT64_MAX},
+        {"1kk", UINT64_MAX},
+        {"1e30", UINT64_MAX},
+        {"nan", UINT64_MAX},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct own own = {.bytes = UINT64_MAX};
+        struct error error = {0};
+        char line[100], left[100];
+        snprintf(line, sizeof line, "--bytes=%s", cases[i].text);
+        bool ok = read_own(&own, line, left, sizeof left, &error);
+        assert_int_equal(ok, cases[i].bytes != UINT64_MAX);
+        assert_int_equal(own.bytes, cases[i].bytes);
+    }
 }
 
 static void own_options_are_read_and_operands_left(void **state) {
@@ -333,6 +367,7 @@ int main(void) {
         cmocka_unit_test(common_options_are_taken_from_anywhere),
         cmocka_unit_test(common_options_have_their_values),
         cmocka_unit_test(wrong_values_are_usage_errors_that_name_the_option),
+        cmocka_unit_test(sizes_are_read_with_their_unit),
         cmocka_unit_test(own_options_are_read_and_operands_left),
         cmocka_unit_test(own_options_that_are_unknown_or_wrong_are_refused),
         cmocka_unit_test(config_file_sets_defaults),

@@ -439,6 +439,37 @@ static void files_are_copied_renamed_and_removed(void **state) {
     assert_error(store_remove_file(temp_folder, &error), ERROR_FAILURE, "not a session");
 }
 
+static void a_session_takes_the_place_of_another(void **state) {
+    (void)state;
+    struct error error;
+    char one[PATH_MAX + 20], next[PATH_MAX + 20];
+    snprintf(one, sizeof one, "%s", temp_path("place.db"));
+    snprintf(next, sizeof next, "%s", temp_path(".place.update"));
+    make_session(one);
+    struct store *store = temp_open(one, STORE_WRITE);
+    assert_ok(store_fork(store, next, blob_of("The next"), &error));
+    /* A reader of the old one has its log in use. */
+    assert_ok(store_set_title(store, blob_of("touched"), &error));
+    struct store *reader = temp_open(one, STORE_READ);
+    struct store_session session;
+    assert_ok(store_session_get(reader, &session, &error));
+    store_session_finish(&session);
+    assert_error(store_replace(store, next, &error), ERROR_FAILURE, "being read");
+    assert_true(exists(next));
+    store_close(reader);
+    check_session(one, "touched");
+    /* A writer of the next one. */
+    store = temp_open(next, STORE_WRITE);
+    assert_error(store_replace(temp_open(one, STORE_WRITE), next, &error), ERROR_FAILURE, "in use");
+    store_close(store);
+    assert_ok(store_replace(temp_open(one, STORE_WRITE), next, &error));
+    assert_false(exists(next));
+    check_session(one, "The next");
+    assert_error(store_replace(temp_open(one, STORE_WRITE), next, &error), ERROR_NOT_FOUND, "no");
+    check_session(one, "The next");
+    assert_ok(store_remove_file(one, &error));
+}
+
 static void a_foreign_table_is_not_imported(void **state) {
     (void)state;
     struct error error;
@@ -610,6 +641,7 @@ int main(void) {
         cmocka_unit_test(one_writer_many_readers),
         cmocka_unit_test(eight_writers_lose_nothing),
         cmocka_unit_test(files_are_copied_renamed_and_removed),
+        cmocka_unit_test(a_session_takes_the_place_of_another),
         cmocka_unit_test(a_foreign_table_is_not_imported),
         cmocka_unit_test(released_schemas_are_read),
         cmocka_unit_test(migrations_run_in_order_or_not_at_all),

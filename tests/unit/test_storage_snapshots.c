@@ -196,6 +196,36 @@ static void marks_are_thinned_evenly(void **state) {
     store_close(store);
 }
 
+static void equal_memories_have_equal_hashes(void **state) {
+    (void)state;
+    struct error error;
+    uint8_t hashes[4][HASH_BYTES];
+    struct store *a = temp_open(temp_path("hash1.db"), STORE_CREATE);
+    struct store *b = temp_open(temp_path("hash2.db"), STORE_CREATE);
+    assert_ok(store_snapshot_hash(a, save(a, 30, NULL, NULL), hashes[0], &error));
+    save(b, 10, "x", NULL);
+    assert_ok(store_snapshot_hash(b, save(b, 30, "y", NULL), hashes[1], &error));
+    assert_ok(store_snapshot_hash(b, save(b, 31, NULL, NULL), hashes[2], &error));
+    assert_memory_equal(hashes[0], hashes[1], HASH_BYTES);
+    assert_memory_not_equal(hashes[0], hashes[2], HASH_BYTES);
+    assert_error(store_snapshot_hash(a, 99, hashes[3], &error), ERROR_NOT_FOUND, "99");
+    /* Generation 0 is the beginning. */
+    const struct store_source source = {.path = blob_of("p"), .text = blob_of("p")};
+    int64_t id;
+    struct store_document document;
+    struct store_snapshot snapshot;
+    assert_ok(store_document_add(a, &source, &id, &error));
+    assert_ok(store_document_begin_reading(a, id, 0, 5, &error));
+    assert_ok(store_snapshot_rewind(a, 0, &error));
+    assert_error(store_snapshot_newest(a, &snapshot, &error), ERROR_NOT_FOUND, "no memory");
+    assert_ok(store_document_get(a, id, &document, &error));
+    assert_int_equal(document.first_position, -1);
+    store_document_finish(&document);
+    assert_int_equal(memory_bytes(a), 0);
+    store_close(a);
+    store_close(b);
+}
+
 static void reading_counts_as_far_as_snapshots_go(void **state) {
     (void)state;
     struct error error;
@@ -363,6 +393,7 @@ int main(void) {
         cmocka_unit_test(states_come_back),
         cmocka_unit_test(two_generations_are_kept_and_equal_parts_shared),
         cmocka_unit_test(marks_are_thinned_evenly),
+        cmocka_unit_test(equal_memories_have_equal_hashes),
         cmocka_unit_test(reading_counts_as_far_as_snapshots_go),
         cmocka_unit_test(damage_is_named_and_the_earlier_state_offered),
         cmocka_unit_test(turns_are_kept_in_order),
