@@ -20,7 +20,8 @@ enum { MEASURE_EVERY = 32, HELD_OUT_MOST = 4, DEFAULT_STEPS = 1000 };
 /* The command's own options. */
 struct wishes {
     const char *output;
-    uint64_t steps, seconds, pause_after, length, width, chunk, sinks;
+    uint64_t steps, seconds, length, width, chunk, sinks;
+    double pause_after;
     bool resume, far_start;
 };
 
@@ -36,6 +37,7 @@ struct training {
     double begin, before;           /* clock at the start; seconds spent before it */
     double pause_at, checkpoint_at; /* clock */
     uint64_t first_step;            /* of this sitting */
+    bool calibrated;                /* in an earlier sitting */
     double trained;                 /* seconds of this sitting in steps */
     double error;                   /* of the last steps, smoothed */
 };
@@ -135,14 +137,15 @@ static bool one_step(struct training *t, struct error *error) {
 
 /* Until the budget is spent, or for now: after --pause-after, or when the user interrupts. */
 static bool train(struct training *t, struct error *error) {
-    bool ok = true, measured = false;
-    if (finetune_steps(t->finetune) == 0) {
+    bool ok = true, measured = false, paused = false;
+    if (!t->calibrated) {
         corpus_sequence(&t->corpus, t->options->seed, 0, t->ids);
         finetune_calibrate(t->finetune, t->ids, finetune_window(t->finetune, 1));
         ok = measure(t, error);
     }
-    while (ok && schedule(t) < 1 && !interrupt_requested() && progress_clock() < t->pause_at) {
+    while (ok && schedule(t) < 1 && !interrupt_requested() && !paused) {
         ok = one_step(t, error);
+        paused = progress_clock() >= t->pause_at;
         measured = finetune_steps(t->finetune) % MEASURE_EVERY == 0;
         ok = ok && (!measured || measure(t, error));
         ok = ok && (progress_clock() < t->checkpoint_at || checkpoint(t, error));
@@ -151,9 +154,9 @@ static bool train(struct training *t, struct error *error) {
     ok = ok && (!finished || measured || measure(t, error)) && checkpoint(t, error);
     progress_end(&t->progress);
     if (ok && interrupt_requested()) {
-        progress_message(&t->progress,
-                         "stopped after %llu steps; %s is the best so far, --resume goes on",
-                         (unsigned long long)finetune_steps(t->finetune), t->files.adapter);
+        progress_message(&t->progress, "stopped after %llu steps; %s %s, --resume goes on",
+                         (unsigned long long)finetune_steps(t->finetune), t->files.adapter,
+                         isfinite(t->run.best) ? "is the best so far" : "is not there yet");
         return interrupt_error(error);
     }
     return ok;
@@ -192,7 +195,8 @@ static bool prepare_run(struct training *t, const struct wishes *w, struct error
     t->before = t->run.spent;
     t->first_step = finetune_steps(t->finetune);
     t->checkpoint_at = t->begin + CHECKPOINT_EVERY;
-    t->pause_at = w->pause_after ? t->begin + (double)w->pause_after : INFINITY;
+    t->pause_at = w->pause_after > 0 ? t->begin + w->pause_after : INFINITY;
+    t->calibrated = w->resume;
     return true;
 }
 
@@ -246,7 +250,7 @@ static int run(const struct options *options, int argc, char **argv, struct erro
         {.name = "output", .letter = 'o', .kind = OPTION_TEXT, .value = &w.output},
         {.name = "steps", .kind = OPTION_COUNT, .value = &w.steps, .least = 1, .most = 1e9},
         {.name = "seconds", .kind = OPTION_COUNT, .value = &w.seconds, .least = 1, .most = 1e9},
-        {.name = "pause-after", .kind = OPTION_COUNT, .value = &w.pause_after, .most = 1e9},
+        {.name = "pause-after", .kind = OPTION_REAL, .value = &w.pause_after, .most = 1e9},
         {.name = "resume", .kind = OPTION_FLAG, .value = &w.resume},
         {.name = "length", .kind = OPTION_COUNT, .value = &w.length, .least = 16, .most = 1 << 20},
         {.name = "width", .kind = OPTION_COUNT, .value = &w.width, .least = 16, .most = 1 << 14},
@@ -279,7 +283,7 @@ const struct command command_finetune = {
     .help = "  -o, --output FILE  the adapter; FILE.checkpoint and FILE.tsv stand beside it\n"
             "  --steps N          sequences to train on (1000)\n"
             "  --seconds N        time to train for, over all sittings\n"
-            "  --pause-after N    stop for now after N seconds; --resume goes on\n"
+            "  --pause-after S    stop for now after S seconds; --resume goes on\n"
             "  --resume           continue from the checkpoint\n"
             "  --length L         tokens of a sequence (4096)\n"
             "  --width F          memory width (256)\n"
