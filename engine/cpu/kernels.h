@@ -25,14 +25,15 @@ struct product {
      * w: `rows` rows of k values of `type`, quant_row_bytes apart, any alignment.
      * packed: n rows, packed_bytes(k) apart, 64-byte aligned. scratch: scratch_bytes(k) bytes,
      * 64-byte aligned. k is a multiple of the type's block and of 32 for quantised types; rows and
-     * n are anything from 1. The value of y[i][r] does not depend on how rows or n are split. */
+     * n are anything from 1 (multiples of 32 rows are fastest). The value of y[i][r] does not
+     * depend on how rows or n are split. */
     void (*multiply)(enum quant_type type, const void *w, size_t rows, size_t k, const void *packed,
                      size_t n, float *y, size_t ldy, void *scratch);
     size_t (*scratch_bytes)(size_t k);
 };
 
 struct kernels {
-    const char *name; /* "reference", "avx2", "avx512" */
+    const char *name; /* "reference", "avx2", "avxvnni", "avx512", "avx512bf16" */
     bool (*runs_here)(void);
 
     struct product batch;  /* many rows of activations: prefill */

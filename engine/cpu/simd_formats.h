@@ -33,7 +33,7 @@ struct format {
     size_t block_bytes;
     size_t slices; /* in a block */
     enum slice_kind kind;
-    uint32_t bias; /* 0 or a power of two */
+    uint32_t bias;
     /* Expands a block of LANES rows, `stride` bytes apart, into its slices. */
     void (*expand)(const uint8_t *w, size_t stride, struct slice *s);
 };
