@@ -53,7 +53,11 @@ static bool add_source(struct store *store, const struct document *d, const stru
     for (size_t i = 0; ok && i < cut->count; i++) {
         passages[i] = (struct store_span){cut->items[i].begin, cut->items[i].end};
     }
+    struct stat file; /* by which a change is noticed later; not there for a tree or a URL */
+    bool is_file = stat(d->name, &file) == 0 && S_ISREG(file.st_mode);
     struct store_source source = {.path = blob_of(d->name),
+                                  .mtime = is_file ? (int64_t)file.st_mtime : 0,
+                                  .source_size = is_file ? (uint64_t)file.st_size : 0,
                                   .kind = blob_of(document_kind_name(d->kind)),
                                   .text = {d->text, d->size},
                                   .pages = pages,

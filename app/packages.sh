@@ -9,7 +9,7 @@ gcc libc6-dev pkg-config meson ninja-build git ca-certificates
 python3 python3-pip
 libssl-dev libcurl4-openssl-dev libarchive-dev libxml2-dev libsqlite3-dev
 libjansson-dev libinih-dev libutf8proc-dev libstemmer-dev
-libncurses-dev libmd4c-dev python3-pyte
+libncurses-dev libmd4c-dev
 poppler-utils
 libcmocka-dev openssl
 "

@@ -83,6 +83,8 @@ void app_question(struct app *a, const char *text, void (*done)(struct app *a, c
 void app_about(struct app *a, const char *subject);
 
 void app_open(struct app *a, const char *session); /* NULL: none */
+/* Opens a copy. */
+void app_fork(struct app *a, const char *session, const char *name);
 void app_close_store(struct app *a);
 /* Reads files or folders into the session; fresh, or without one: into a new one. */
 void app_read(struct app *a, const char *const *paths, size_t count, bool fresh);

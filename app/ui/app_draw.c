@@ -21,6 +21,20 @@ static bool small(struct area all) {
 
 /* ---- title ---- */
 
+static void put_session(struct app *a, struct styled *s, bool with_model) {
+    styled_puts(s, "  ", STYLE_PLAIN);
+    styled_put_safe(s, a->session, strlen(a->session), SAFE_NAME, STYLE_BOLD);
+    if (a->model && with_model) {
+        styled_puts(s, " | ", STYLE_DIM);
+        styled_puts(s, a->model, STYLE_PLAIN);
+    }
+    if (a->reading.on && a->reading.job == JOB_OPEN) {
+        styled_puts(s, " | loading the model", STYLE_PLAIN);
+    } else {
+        styled_printf(s, STYLE_PLAIN, " | %llu tokens", (unsigned long long)a->position);
+    }
+}
+
 static void draw_title(struct app *a, struct area line, bool is_small) {
     int column = 0;
     if (is_small) {
@@ -39,16 +53,10 @@ static void draw_title(struct app *a, struct area line, bool is_small) {
         return;
     }
     struct styled s = {0};
-    styled_puts(&s, "  ", STYLE_PLAIN);
-    styled_put_safe(&s, a->session, strlen(a->session), SAFE_NAME, STYLE_BOLD);
-    if (a->model) {
-        styled_puts(&s, " | ", STYLE_DIM);
-        styled_puts(&s, a->model, STYLE_PLAIN);
-    }
-    if (a->reading.on && a->reading.job == JOB_OPEN) {
-        styled_puts(&s, " | loading the model", STYLE_PLAIN);
-    } else {
-        styled_printf(&s, STYLE_PLAIN, " | %llu tokens read", (unsigned long long)a->position);
+    put_session(a, &s, true);
+    if (column + s.column > line.w) {
+        styled_clear(&s);
+        put_session(a, &s, false);
     }
     struct row row = {0, s.text.size, column};
     if (!s.text.failed && !s.styles.failed) {
@@ -106,11 +114,21 @@ static void put_activity(struct styled *s, const struct activity *p) {
     styled_printf(s, STYLE_BOLD, "%s%s %s", s->text.size ? "  " : "", what, text);
 }
 
-static void draw_status(struct app *a, struct area line) {
+/* A message is shown whole, if it fits into a third of the screen; lays it out into `rows`. */
+static int status_height(struct app *a, struct area all, struct rows *rows) {
+    int most = all.h / 3 > 1 ? all.h / 3 : 1;
+    if (a->status.text.size == 0 || !text_wrap(&a->status, all.w, WRAP_WORDS, rows)) {
+        rows->count = 0;
+    }
+    return rows->count < 1 ? 1 : rows->count > (size_t)most ? most : (int)rows->count;
+}
+
+static void draw_status(struct app *a, const struct rows *rows, struct area line) {
     struct styled s = {0};
-    if (a->status.text.size && !a->status.text.failed && !a->status.styles.failed) {
-        struct row row = {0, a->status.text.size, 0};
-        screen_row(line, 0, &a->status, &row, STYLE_PLAIN);
+    for (int i = 0; i < line.h && (size_t)i < rows->count; i++) {
+        screen_row(line, i, &a->status, &rows->items[i], STYLE_PLAIN);
+    }
+    if (rows->count) {
         return;
     }
     put_activity(&s, &a->reading);
@@ -201,7 +219,9 @@ void app_draw(struct app *a) {
     bool is_small = small(all);
     int most = all.h / 3 < INPUT_ROWS ? all.h / 3 : INPUT_ROWS;
     lay_out_input(a, &in, all.w, most > 0 ? most : 1);
-    int title = all.h >= 4, status = all.h >= 3, rules = is_small ? 0 : 2;
+    struct rows message = {0};
+    int title = all.h >= 4, rules = is_small ? 0 : 2;
+    int status = all.h >= 3 ? status_height(a, all, &message) : 0;
     struct area body = {title + (rules > 0), 0, all.h - title - status - rules - in.height, all.w};
     struct area input = {body.y + body.h + (rules > 1), 0, in.height, all.w};
     if (body.h < 0) {
@@ -219,11 +239,12 @@ void app_draw(struct app *a) {
     draw_views(a, body);
     draw_input(a, &in, input);
     if (status) {
-        draw_status(a, (struct area){all.h - 1, 0, 1, all.w});
+        draw_status(a, &message, (struct area){all.h - status, 0, status, all.w});
     }
     bool cursor = (a->typing || a->prompt.on) && in.cursor_row < input.h;
     int column = in.cursor_column < all.w ? in.cursor_column : all.w - 1;
     screen_end(cursor ? input.y + in.cursor_row : -1, column);
     styled_finish(&in.text);
     rows_finish(&in.rows);
+    rows_finish(&message);
 }

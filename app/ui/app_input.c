@@ -31,9 +31,13 @@ static void take_paste(struct app *a) {
 
 static void paste_key(struct app *a, int key) {
     struct editor piece = {0};
+    if (key & KEY_ALT) {
+        paste_key(a, KEY_ESCAPE);
+        key &= ~KEY_ALT;
+    }
     if (key == '\r' || key == '\n') {
         bytes_put_u8(&a->paste, '\n');
-    } else if (!(key & (KEY_OF_TERMINAL | KEY_ALT)) && a->paste.size < PASTE_MOST) {
+    } else if (!(key & KEY_OF_TERMINAL) && a->paste.size < PASTE_MOST) {
         editor_insert_key(&piece, key);
         bytes_put(&a->paste, piece.text.data, piece.text.size);
     }
@@ -162,6 +166,10 @@ static bool act_anywhere(struct app *a, enum action action) {
         return true;
     case ACTION_QUIT:
         a->quit = true;
+        return true;
+    case ACTION_ASK:
+        app_show(a, VIEW_ASK);
+        a->typing = true;
         return true;
     case ACTION_VIEW_ASK:
     case ACTION_VIEW_SOURCES:

@@ -80,10 +80,11 @@ void app_progress(const struct activity *p, char *text, size_t size) {
                               tokens ? rate : progress_bytes((unsigned long long)speed, rate),
                               (unsigned)left / 60, (unsigned)left % 60);
     }
-    if (p->detail && *p->detail && n < size) {
-        n += (size_t)snprintf(text + n, size - n, ": %s", p->detail);
-    } else if (p->text && *p->text && n < size) {
+    if (p->text && *p->text && n < size) {
         n += (size_t)snprintf(text + n, size - n, ": %s", p->text);
+    }
+    if (p->detail && *p->detail && n < size) {
+        n += (size_t)snprintf(text + n, size - n, ", %s", p->detail);
     }
     /* What did not fit may be cut inside a character. */
     n = n < size ? n : size - 1;
@@ -157,8 +158,10 @@ static void set_session(struct app *a, const char *session) {
 }
 
 void app_open(struct app *a, const char *session) {
-    a->resume = false;
-    worker_stop(a->engine);
+    if (a->session) {
+        a->resume = false;
+        worker_stop(a->engine);
+    }
     /* After a fork or rename the file is not there yet: the store is opened when the worker has. */
     set_session(a, session);
     if (a->session) {
@@ -168,6 +171,17 @@ void app_open(struct app *a, const char *session) {
         }
     }
     app_refresh(a);
+}
+
+/* What is submitted after the old session was left is not stopped with it. */
+void app_fork(struct app *a, const char *session, const char *name) {
+    char *from = strdup(session);
+    app_open(a, NULL);
+    if (from) {
+        app_submit(a, JOB_FORK, from, name);
+        app_open(a, name);
+    }
+    free(from);
 }
 
 char *app_last_session(void) {
@@ -378,6 +392,9 @@ void app_message(struct app *a, const struct message *m) {
         break;
     case MESSAGE_NOTE:
         app_say(a, STYLE_PLAIN, "%s", m->text ? m->text : "");
+        break;
+    case MESSAGE_ANSWER:
+        activity_end(p); /* it is being saved; Esc has nothing to stop any more */
         break;
     case MESSAGE_STORED:
         app_close_store(a); /* opened again, it knows the new position */

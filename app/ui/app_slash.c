@@ -17,8 +17,7 @@ static void fork_session(struct app *a, const char *rest) {
         app_say(a, STYLE_WARN, "no session is open");
         return;
     }
-    app_submit(a, JOB_FORK, a->session, rest);
-    app_open(a, rest);
+    app_fork(a, a->session, rest);
 }
 
 static void get(struct app *a, const char *rest) {

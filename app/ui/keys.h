@@ -31,6 +31,7 @@ enum action {
     ACTION_REDRAW,
     ACTION_HELP,
     ACTION_QUIT,
+    ACTION_ASK,
     ACTION_VIEW_ASK, /* these five in the order of the views */
     ACTION_VIEW_SOURCES,
     ACTION_VIEW_READER,

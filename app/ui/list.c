@@ -68,6 +68,14 @@ void list_choose(struct list *l, long value) {
     settle(l, (long)l->chosen, 1);
 }
 
+static size_t last_choice(const struct list *l) {
+    size_t i = l->count;
+    while (i > 0 && l->items[i - 1].value < 0) {
+        i--;
+    }
+    return i > 0 ? i - 1 : 0;
+}
+
 void list_draw(struct list *l, struct area area, bool mark) {
     if (area.h <= 0 || l->styled.text.failed || l->styled.styles.failed) {
         return;
@@ -82,6 +90,9 @@ void list_draw(struct list *l, struct area area, bool mark) {
         l->top = l->chosen >= l->top + height ? l->chosen - height + 1 : l->top;
         if (l->chosen < height && l->chosen < 3) {
             l->top = 0; /* the heading above the first */
+        }
+        if (last_choice(l) == l->chosen && l->count - l->chosen < height) {
+            l->top = l->count; /* what stands below the last */
         }
     }
     l->top = l->count <= height ? 0 : l->top > l->count - height ? l->count - height : l->top;

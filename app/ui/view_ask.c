@@ -166,7 +166,7 @@ static void refresh(struct app *a, void *state) {
 /* ---- a new turn ---- */
 
 static bool ask_question(struct app *a, struct ask *v, const char *question) {
-    if (v->job) {
+    if (v->job && v->turns[v->count - 1].state < TURN_DONE) {
         app_say(a, STYLE_PLAIN, "an answer is on the way; Esc stops it");
         return false;
     }

@@ -32,7 +32,7 @@ static void put_part(struct app *a, struct list *l, const char *title, unsigned 
             styled_printf(&l->styled, STYLE_BOLD, "  %s", keys);
             list_pad(l, 20);
             styled_printf(&l->styled, STYLE_PLAIN, " %s", key_table[i].help);
-            list_pad(l, 62);
+            list_pad(l, 59);
             styled_printf(&l->styled, STYLE_DIM, " %s", key_table[i].name);
             list_end(l, (long)i);
         }
@@ -55,9 +55,9 @@ static void show(struct app *a, void *state) {
             put_part(a, l, parts[i].title, parts[i].context, 0);
         }
     }
+    put_part(a, l, "Everywhere", IN_TYPING | IN_BROWSING, 0);
     put_part(a, l, "While browsing (Esc leads here)", IN_BROWSING, IN_TYPING);
     put_part(a, l, "While typing", IN_TYPING, IN_BROWSING);
-    put_part(a, l, "Everywhere", IN_TYPING | IN_BROWSING, 0);
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         if (parts[i].context != app_context(a, a->before)) {
             put_part(a, l, parts[i].title, parts[i].context, 0);

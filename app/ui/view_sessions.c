@@ -26,7 +26,7 @@ struct session_row {
 };
 
 struct sessions {
-    struct session_row *rows; /* newest first */
+    struct session_row *rows; /* by name */
     size_t count;
     struct list list;
 };
@@ -58,10 +58,9 @@ static void destroy(void *state) {
 
 /* ---- the list ---- */
 
-static int newest_first(const void *a, const void *b) {
+static int by_name(const void *a, const void *b) {
     const struct session_row *x = a, *y = b;
-    return x->changed != y->changed ? (x->changed < y->changed) - (x->changed > y->changed)
-                                    : strcmp(x->name, y->name);
+    return strcmp(x->name, y->name);
 }
 
 static void add_row(struct sessions *v, const char *folder, const char *file) {
@@ -99,7 +98,7 @@ static void list_files(struct sessions *v) {
     free(folder);
     paths_finish(&paths);
     if (v->count > 1) {
-        qsort(v->rows, v->count, sizeof *v->rows, newest_first);
+        qsort(v->rows, v->count, sizeof *v->rows, by_name);
     }
 }
 
@@ -137,6 +136,16 @@ static void build(struct app *a, struct sessions *v) {
     }
 }
 
+static bool choose_name(struct sessions *v, const char *name) {
+    for (size_t i = 0; name && i < v->count; i++) {
+        if (strcmp(v->rows[i].name, name) == 0) {
+            list_choose(&v->list, (long)i);
+            return true;
+        }
+    }
+    return false;
+}
+
 static void show(struct app *a, void *state) {
     struct sessions *v = state;
     long chosen = list_chosen(&v->list);
@@ -144,10 +153,8 @@ static void show(struct app *a, void *state) {
     forget(v);
     list_files(v);
     build(a, v);
-    for (size_t i = 0; name && i < v->count; i++) {
-        if (strcmp(v->rows[i].name, name) == 0) {
-            list_choose(&v->list, (long)i);
-        }
+    if (!choose_name(v, name)) {
+        choose_name(v, a->session); /* it was renamed, or it is gone */
     }
     free(name);
 }
@@ -212,7 +219,7 @@ static void rename_to(struct app *a, const char *name) {
     }
     bool open = a->session && strcmp(a->session, a->subject) == 0;
     if (open) {
-        app_open(a, NULL);
+        app_open(a, NULL); /* the file must be free; what follows is not stopped with it */
     }
     app_submit(a, JOB_RENAME, a->subject, name);
     if (open) {
@@ -226,8 +233,7 @@ static void fork_to(struct app *a, const char *name) {
         app_say(a, STYLE_WARN, "%s", error.text);
         return;
     }
-    app_submit(a, JOB_FORK, a->subject, name);
-    app_open(a, name);
+    app_fork(a, a->subject, name);
 }
 
 static void remove_it(struct app *a, const char *yes) {

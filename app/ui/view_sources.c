@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "app/import/document.h"
 #include "app/progress.h"
 #include "app/ui/app.h"
 #include "app/ui/list.h"
@@ -169,6 +170,9 @@ static void build(struct app *a, struct sources *v) {
 static void refresh(struct app *a, void *state) {
     struct sources *v = state;
     struct error error;
+    long chosen = list_chosen(&v->list);
+    int64_t id =
+        chosen >= 0 && (size_t)chosen < v->documents.count ? v->documents.rows[chosen].id : 0;
     forget(v);
     if (a->store) {
         if (!store_documents_list(a->store, false, &v->documents, &error) ||
@@ -187,6 +191,11 @@ static void refresh(struct app *a, void *state) {
         }
     }
     build(a, v);
+    for (size_t i = 0; i < v->documents.count; i++) {
+        if (v->documents.rows[i].id == id) {
+            list_choose(&v->list, (long)i);
+        }
+    }
 }
 
 /* The documents are in the store when the first of them is being read. */
@@ -243,7 +252,10 @@ static void update(struct app *a, struct sources *v) {
     const char **paths = calloc(v->documents.count + 1, sizeof *paths);
     size_t count = 0;
     for (size_t i = 0; paths && i < v->documents.count; i++) {
-        const char *path = v->documents.rows[i].path.data;
+        const struct store_document *d = &v->documents.rows[i];
+        const char *path = d->path.data;
+        bool tree = strcmp(d->kind.data, document_kind_name(DOCUMENT_TREE)) == 0;
+        path += tree && strncmp(path, "TREE ", 5) == 0 ? 5 : 0; /* a folder: all of it again */
         if (access(path, R_OK) == 0) {
             paths[count++] = path;
         }
