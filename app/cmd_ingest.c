@@ -13,6 +13,7 @@
 #include "app/options.h"
 #include "app/reading.h"
 #include "app/safe_text.h"
+#include "app/sources.h"
 
 struct ingest {
     bool dry_run, ignore;
@@ -52,7 +53,7 @@ static void tell_unlearned(const struct ingest_report *r, const struct options *
 
 static bool paths_exist(char **paths, size_t count, struct error *error) {
     for (size_t i = 0; i < count; i++) {
-        if (strcmp(paths[i], "-") != 0 && access(paths[i], F_OK) != 0) {
+        if (strcmp(paths[i], "-") != 0 && !source_is_url(paths[i]) && access(paths[i], F_OK) != 0) {
             return error_set(error, ERROR_NOT_FOUND, "%s: %s", paths[i], strerror(errno));
         }
     }
@@ -107,9 +108,10 @@ static int dry_run(const struct options *options, const struct ingest *ingest, c
     struct loaded loaded = {0};
     double speed = 0;
     size_t state = 0;
-    bool ok = library_read(&library, (const char *const *)paths, count, &o.walk, error) &&
-              load_engine(&loaded, options, true, error) &&
-              measure_speed(options, &loaded, &speed, &state, error);
+    bool ok =
+        sources_read(&library, (const char *const *)paths, count, &o.walk, o.offline, error) &&
+        load_engine(&loaded, options, true, error) &&
+        measure_speed(options, &loaded, &speed, &state, error);
     uint64_t total = 0;
     for (size_t i = 0; ok && i < library.count; i++) {
         const struct document *d = &library.documents[i];
@@ -169,8 +171,8 @@ static int run(const struct options *options, int argc, char **argv, struct erro
 
 const struct command command_ingest = {
     .name = "ingest",
-    .usage = "ingest -s NAME [--dry-run] [--include G] [--exclude G] [PATH|-]...",
-    .summary = "read files and folders into a saved session",
+    .usage = "ingest -s NAME [--dry-run] [--include G] [--exclude G] [PATH|URL|-]...",
+    .summary = "read files, folders and web pages into a saved session",
     .help = "  -s, --session NAME the session; made if there is none\n"
             "  --dry-run          only show what would be read, and for how long\n"
             "  --include GLOB     only files like this; may be given more than once\n"

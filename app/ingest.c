@@ -14,6 +14,7 @@
 #include "app/interrupt.h"
 #include "app/origins.h"
 #include "app/passages.h"
+#include "app/sources.h"
 #include "app/workspace_memory.h"
 
 struct ingest_options ingest_options_default(void) {
@@ -336,7 +337,8 @@ bool workspace_ingest(struct workspace *w, const char *const *paths, size_t coun
                       struct error *error) {
     *report = (struct ingest_report){0};
     return (count == 0 ? has_documents(w, error)
-                       : library_read(&report->library, paths, count, &options->walk, error) &&
+                       : sources_read(&report->library, paths, count, &options->walk,
+                                      options->offline, error) &&
                              workspace_take(w, paths, count, options, report, error) &&
                              find_gone(w, paths, count, report, error)) &&
            workspace_read_on(w, options, report, error);

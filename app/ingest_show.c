@@ -33,6 +33,7 @@ void ingest_show_init(struct ingest_show *s, const struct options *options,
                       struct ingest_options *o) {
     *s = (struct ingest_show){0};
     progress_init(&s->progress, options);
+    o->offline = options->offline;
     o->walk.stop = stop;
     o->progress = show_state;
     o->context = s;

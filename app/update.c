@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "app/origins.h"
+#include "app/sources.h"
 #include "app/store_index.h"
 #include "storage/files.h"
 
@@ -50,7 +51,7 @@ static bool append_library(struct library *to, struct library *from, struct erro
 }
 
 static bool read_origin(struct library *all, const struct origin *origin,
-                        const struct walk_options *walk, struct error *error) {
+                        const struct walk_options *walk, bool offline, struct error *error) {
     struct walk_options o = *walk;
     struct library one = {0};
     size_t count = 0;
@@ -62,7 +63,7 @@ static bool read_origin(struct library *all, const struct origin *origin,
     const char **paths = calloc(origin->paths.count + 1, sizeof *paths);
     for (size_t i = 0; paths && i < origin->paths.count; i++) {
         const char *path = origin->paths.text[i];
-        if (strcmp(path, "-") != 0 && access(path, F_OK) == 0) {
+        if (source_is_url(path) || (strcmp(path, "-") != 0 && access(path, F_OK) == 0)) {
             paths[count++] = path;
         }
     }
@@ -71,7 +72,7 @@ static bool read_origin(struct library *all, const struct origin *origin,
     o.exclude = origin->exclude.text;
     o.exclude_count = origin->exclude.count;
     o.no_ignore = origin->no_ignore;
-    bool ok = paths ? count == 0 || library_read(&one, paths, count, &o, error)
+    bool ok = paths ? count == 0 || sources_read(&one, paths, count, &o, offline, error)
                     : error_set(error, ERROR_NO_SPACE, "no memory for the sources");
     ok = ok && append_library(all, &one, error);
     library_finish(&one);
@@ -80,7 +81,7 @@ static bool read_origin(struct library *all, const struct origin *origin,
 }
 
 static bool read_sources(struct library *all, struct store *store, const struct walk_options *walk,
-                         struct error *error) {
+                         bool offline, struct error *error) {
     struct origins origins;
     if (!origins_read(&origins, store, error)) {
         return false;
@@ -89,7 +90,7 @@ static bool read_sources(struct library *all, struct store *store, const struct 
     bool ok = origins.count > 0 ||
               error_set(error, ERROR_NOT_FOUND, "it does not say from which paths it was read");
     for (size_t i = 0; ok && i < origins.count; i++) {
-        ok = read_origin(all, &origins.items[i], walk, error);
+        ok = read_origin(all, &origins.items[i], walk, offline, error);
     }
     if (here && chdir(here) != 0 && ok) {
         ok = error_set(error, ERROR_FAILURE, "the folder %s: %s", here, strerror(errno));
@@ -299,7 +300,7 @@ bool session_update(const struct options *options, const char *name,
         o.model_named = stored.maker.model.size > 0;
     }
     ok = ok &&
-         (read_sources(&r->ingest.library, old.store, &ingest->walk, error) ||
+         (read_sources(&r->ingest.library, old.store, &ingest->walk, ingest->offline, error) ||
           error_prefix(error, "session %s", name)) &&
          compare_sources(old.store, &r->ingest.library, &r->changes, &state, error) &&
          hash_state(&stored, &o, &state, hex, error);

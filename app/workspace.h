@@ -70,6 +70,7 @@ struct ingest_state {
 
 struct ingest_options {
     struct walk_options walk;  /* its `stop` is asked during reading too */
+    bool offline;              /* an address is an error */
     double checkpoint_seconds; /* at most so much work is lost by a kill */
     struct store_budget marks; /* for --as-of */
     void (*progress)(void *context, const struct ingest_state *state); /* may be NULL */
