@@ -146,6 +146,30 @@ mkdir elsewhere
 run sh -c 'cd elsewhere && env -u ALLMEM_MODEL "$ALLMEM" ask -s in "What about walruses?"'
 is "a model named by its path is found from any folder" "$status" 0
 
+# From the web.
+mkdir web
+printf '<html><body><h1>Whales</h1><p>The narwhal has a tusk of ivory.</p></body></html>' >web/page.html
+python3 -u -m http.server --bind 127.0.0.1 --directory web 0 >server 2>/dev/null &
+server=$!
+trap 'kill $server; rm -rf "$work"' EXIT
+for _ in $(seq 1 100); do
+    grep -q port server && break
+    sleep 0.1
+done
+url=http://127.0.0.1:$(sed -n 's/.* port \([0-9]*\).*/\1/p' server)/page.html
+unset http_proxy https_proxy all_proxy HTTPS_PROXY ALL_PROXY
+fails "--offline" 6 "--offline is set" "$ALLMEM" ingest -q -s web --offline "$url"
+run "$ALLMEM" ingest -s web --json "$url"
+is "an address" "$status/$(json "$work/out" '[r["source"] for r in d["documents"]]')" "0/[\"$url\"]"
+run "$ALLMEM" source -s web show "$url"
+has "its text without the markup" "$out" "The narwhal has a tusk of ivory."
+is "nothing stays in the cache" "$(ls "$ALLMEM_HOME/cache")" ""
+run "$ALLMEM" ingest -q -s web "$url.none"
+is "an address that is not there" "$status" 6
+run "$ALLMEM" session update web
+has "an update fetches it again" "$err" "nothing has changed"
+rm "$sessions/web.db"
+
 # Before the long read.
 run "$ALLMEM" ingest --dry-run tree
 has "--dry-run shows files" "$out" "tree/plain1.txt"
@@ -164,7 +188,7 @@ is "the memory does not depend on it" "$(memory_of few)" "$(memory_of small)"
 
 # The memory's size does not depend on the text's.
 for n in 1 2 4; do
-    chapters book$n.md 3 $((120 * n))
+    chapters book$n.md 3 $((50 * n))
     run "$ALLMEM" ingest -q -s size$n --marks 0 book$n.md
 done
 ok "documents grow with the text" test "$(shown size4 'd["bytes"]["documents"]')" -gt \
