@@ -43,6 +43,7 @@ struct ask {
     long height, total; /* as last drawn */
     size_t chosen_turn; /* whose citation is chosen */
     long chosen;        /* -1: none */
+    long found;         /* the row that a search found; -1: none, or it was left by moving */
 };
 
 static void turn_finish(struct turn *t) {
@@ -61,7 +62,7 @@ static void *create(struct app *a) {
     struct ask *v = calloc(1, sizeof *v);
     if (v) {
         v->follow = true;
-        v->chosen = -1;
+        v->chosen = v->found = -1;
     }
     return v;
 }
@@ -71,7 +72,7 @@ static void clear(struct ask *v) {
         turn_finish(&v->turns[i]);
     }
     free(v->turns);
-    *v = (struct ask){.follow = true, .chosen = -1};
+    *v = (struct ask){.follow = true, .chosen = -1, .found = -1};
 }
 
 static void destroy(void *state) {
@@ -382,6 +383,7 @@ static void scroll(struct ask *v, long rows) {
     v->top += rows;
     v->top = v->top < 0 ? 0 : v->top;
     v->follow = false;
+    v->found = -1;
 }
 
 /* Scrolls so that the marked citation is on the screen. */
@@ -460,14 +462,14 @@ static void copy(struct app *a, const struct ask *v, bool all) {
 }
 
 static void search(struct app *a, struct ask *v, bool backwards) {
-    long row = 0, best = -1;
+    long row = 0, best = -1, from = v->found >= 0 ? v->found : v->top - !backwards;
     for (size_t i = 0; a->search && i < v->count; i++) {
         const struct turn *t = &v->turns[i];
         for (size_t j = 0; j < t->rows.count; j++, row++) {
             const struct row *r = &t->rows.items[j];
             bool found = text_search((const char *)t->styled.text.data + r->begin,
                                      r->end - r->begin, 0, a->search) != TEXT_NOWHERE;
-            if (found && (backwards ? row < v->top : row > v->top && best < 0)) {
+            if (found && (backwards ? row < from : row > from && best < 0)) {
                 best = row;
             }
         }
@@ -477,7 +479,7 @@ static void search(struct app *a, struct ask *v, bool backwards) {
                 a->search ? a->search : "");
         return;
     }
-    v->top = best;
+    v->top = v->found = best;
     v->follow = false;
 }
 
@@ -511,6 +513,7 @@ static bool act(struct app *a, void *state, enum action action) {
         scroll(v, -v->total);
         return true;
     case ACTION_BOTTOM:
+        v->found = -1;
         v->follow = true;
         return true;
     case ACTION_CITE_NEXT:

@@ -29,6 +29,7 @@ class Screen:
         self.sequences = []    # every escape sequence that came
         self.pending = ""
         self.last = " "
+        self.saved = (0, 0)
         self.graphics = False  # letters are lines: ESC ( 0
         self.rows, self.columns = rows, columns
         self.top, self.bottom = 0, rows - 1
@@ -144,6 +145,10 @@ class Screen:
                 self.scroll(-1)
             else:
                 self.y -= 1
+        elif match["single"] == "7":
+            self.saved = (self.y, self.x)
+        elif match["single"] == "8":
+            self.y, self.x = min(self.saved[0], self.rows - 1), min(self.saved[1], self.columns - 1)
         elif match["charset"]:
             self.graphics = match["charset"] == "(0"
         elif match["final"]:
