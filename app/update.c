@@ -38,8 +38,9 @@ static bool append_library(struct library *to, struct library *from, struct erro
         return error_set(error, ERROR_NO_SPACE, "no memory for the sources");
     }
     to->documents = grown;
-    memcpy(to->documents + to->count, from->documents, from->count * sizeof *grown);
-    to->count += from->count;
+    for (size_t i = 0; i < from->count; i++) {
+        to->documents[to->count++] = from->documents[i];
+    }
     from->count = 0;
     for (size_t i = 0; i < from->skips.count; i++) {
         const struct skip *s = &from->skips.items[i];
