@@ -62,7 +62,7 @@ struct message {
     uint64_t id;
     char *name, *text, *detail; /* unfiltered, but the answer's pieces; may be NULL */
     int code;                   /* enum error_code */
-    uint64_t done, total;
+    uint64_t done, total, position; /* position: of the memory, while reading */
     double speed, seconds; /* tokens per second; left, or to the first token */
     bool supported, stopped;
     struct cited *citations;

@@ -19,7 +19,8 @@ static void close_workspace(struct task *t) {
 
 /* ---- open ---- */
 
-static void tell_opened(struct task *t, const char *trouble) {
+/* `fresh`: it was not open before, so that notes are worth telling. */
+static void tell_opened(struct task *t, const char *trouble, bool fresh) {
     const struct engine_info *info = engine_info(t->workspace->loaded.engine);
     struct message *m = task_message(t, MESSAGE_OPENED);
     if (!m) {
@@ -31,7 +32,7 @@ static void tell_opened(struct task *t, const char *trouble) {
                                : "no adapter for this model: it answers from window, kept tokens "
                                  "and the stored text (allmem finetune trains one)");
     m->text = strdup(t->workspace->loaded.choice.name);
-    m->detail = strdup(detail);
+    m->detail = fresh ? strdup(detail) : NULL;
     m->done = (uint64_t)t->workspace->position;
     m->total = session_state_bytes(t->workspace->session);
     task_post(t, m);
@@ -51,7 +52,7 @@ static bool open_to_chat(struct task *t, struct error *error) {
         }
         snprintf(trouble, sizeof trouble, "%s: answers are not saved", error->text);
     }
-    tell_opened(t, trouble);
+    tell_opened(t, trouble, true);
     return true;
 }
 
@@ -76,6 +77,7 @@ static void tell_reading(void *context, const struct ingest_state *state) {
         m->detail = state->section ? strdup(state->section) : NULL;
         m->done = state->done;
         m->total = state->total;
+        m->position = state->position;
     }
     task_post(t, m);
 }
@@ -90,7 +92,8 @@ static void tell_read(struct task *t, const struct ingest_report *r) {
 }
 
 bool task_ingest(struct task *t, struct error *error) {
-    if (!is_open(t) || !*t->writable) {
+    bool fresh = !is_open(t) || !*t->writable;
+    if (fresh) {
         struct options options = *t->options;
         options.model = t->job->model ? t->job->model : options.model;
         close_workspace(t);
@@ -99,7 +102,7 @@ bool task_ingest(struct task *t, struct error *error) {
         }
         *t->writable = true;
     }
-    tell_opened(t, "");
+    tell_opened(t, "", fresh);
     struct ingest_options o = ingest_options_default();
     o.walk.stop = task_stopped;
     o.walk.stop_context = t;

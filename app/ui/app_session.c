@@ -54,6 +54,7 @@ static bool submit_reading(struct app *a) {
 
 void app_stop(struct app *a, bool all) {
     worker_stop(a->engine);
+    app_say(a, STYLE_PLAIN, "stopping...");
     if (all) {
         a->resume = false;
         worker_stop(a->fetcher);
@@ -389,6 +390,7 @@ void app_message(struct app *a, const struct message *m) {
         break;
     case MESSAGE_PROGRESS:
         activity_progress(p, m);
+        a->position = m->job == JOB_INGEST ? m->position : a->position;
         break;
     case MESSAGE_NOTE:
         app_say(a, STYLE_PLAIN, "%s", m->text ? m->text : "");

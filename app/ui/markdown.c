@@ -128,6 +128,7 @@ static int leave_block(MD_BLOCKTYPE type, void *detail, void *context) {
         l->style &= ~(unsigned)(STYLE_BOLD | STYLE_ACCENT);
     } else if (type == MD_BLOCK_UL || type == MD_BLOCK_OL) {
         l->depth--;
+        l->tight = l->depth > 0;
     } else if (type == MD_BLOCK_CODE || type == MD_BLOCK_QUOTE) {
         l->inner = NULL;
     }

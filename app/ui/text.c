@@ -227,7 +227,11 @@ static bool wrap_line(const char *text, size_t begin, size_t end, int width, enu
         if (column + columns > width && at > row) {
             bool space = wrap == WRAP_WORDS && text[at] == ' ';
             size_t cut = wrap == WRAP_WORDS && fit > row && !space ? fit : at;
-            if (!rows_add(rows, row, cut, indent)) {
+            size_t last = cut;
+            while (wrap == WRAP_WORDS && last > row + 1 && text[last - 1] == ' ') {
+                last--;
+            }
+            if (!rows_add(rows, row, last, indent)) {
                 return false;
             }
             row = cut;

@@ -257,12 +257,19 @@ static void put_question(struct turn *t) {
     styled_puts(&t->styled, "\n", STYLE_PLAIN);
 }
 
-/* Filtered, line breaks as spaces; to be freed. */
+/* Filtered, runs of white space as one space; to be freed. */
 static char *one_line(const char *text) {
     char *safe = safe_text_of(text, strlen(text), SAFE_PROSE);
     char *line = safe ? safe : strdup("");
-    for (char *at = line; at && (at = strpbrk(at, "\n\t"));) {
-        *at = ' ';
+    char *to = line;
+    for (const char *from = line; from && *from; from++) {
+        bool space = strchr(" \n\t", *from) != NULL;
+        if (!space || (to > line && to[-1] != ' ')) {
+            *to++ = space ? ' ' : *from;
+        }
+    }
+    if (to) {
+        *to = '\0';
     }
     return line;
 }
