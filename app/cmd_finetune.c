@@ -72,13 +72,12 @@ static void show_step(struct training *t, size_t window, const struct finetune_r
     }
     const unsigned seconds = left > 0 ? (unsigned)left : 0;
     t->error = done > 1 ? 0.9 * t->error + 0.1 * r->mean : r->mean;
-    progress_line(
-        &t->progress,
-        "step %llu/%llu, window %zu: error %.3f (layers %.2f to %.2f, mean of late %.3f), "
-        "%.0f tokens/s, %u:%02u:%02u left",
-        (unsigned long long)step, (unsigned long long)t->run.steps, window, r->mean, (double)least,
-        (double)most, t->error, (double)t->corpus.length / each, seconds / 3600, seconds / 60 % 60,
-        seconds % 60);
+    progress_line(&t->progress,
+                  "step %llu/%llu, window %zu: error %.3f (layers %.2f to %.2f; smoothed %.3f), "
+                  "%.0f tokens/s, %u:%02u:%02u left",
+                  (unsigned long long)step, (unsigned long long)t->run.steps, window, r->mean,
+                  (double)least, (double)most, t->error, (double)t->corpus.length / each,
+                  seconds / 3600, seconds / 60 % 60, seconds % 60);
 }
 
 /* The error on what is set aside; the adapter is written if there was none better. */

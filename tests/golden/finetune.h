@@ -2,6 +2,7 @@
  *
  * Made by finetune.py: loss and gradients of a memory branch by PyTorch 2.13.0, double precision.
  */
+/* clang-format off */
 #pragma once
 
 #include "tests/tools/branch_case.h"

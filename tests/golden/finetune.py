@@ -117,7 +117,7 @@ cases = [('steps are small', dict(clip=10.0, rate=-4.0, seed=1)),
 print('/* SPDX-License-Identifier: Apache-2.0')
 print(' *\n * Made by finetune.py: loss and gradients of a memory branch by PyTorch %s, double precision.\n */'
       % torch.__version__.split('+')[0])
-print('#pragma once\n')
+print('/* clang-format off */\n#pragma once\n')
 print('#include "tests/tools/branch_case.h"\n')
 print('static const struct golden {\n    const char *name;\n    struct branch_case c;\n    double loss;\n'
       '    float gradients[%d]; /* in the order of parameters_table */\n} goldens[] = {' % (len(case(**sizes, **cases[0][1])[3]) + 1))
