@@ -239,6 +239,21 @@ static int run_rm(const struct options *options, char **argv, struct error *erro
     return ok ? 0 : (int)error->code;
 }
 
+static int run_rewind(const struct options *options, char **argv, struct error *error) {
+    struct workspace w;
+    char *end;
+    long long generation = strtoll(argv[1], &end, 10);
+    if (*argv[1] < '0' || *argv[1] > '9' || *end) {
+        error_set(error, ERROR_USAGE, "found '%s', expected a generation (session show --json)",
+                  argv[1]);
+        return ERROR_USAGE;
+    }
+    bool ok = workspace_open(&w, options, argv[0], WORKSPACE_EDIT, NULL, error) &&
+              store_snapshot_rewind(w.store, generation, error);
+    workspace_close(&w);
+    return ok ? 0 : (int)error->code;
+}
+
 static int run_export(const struct options *options, char **argv, struct error *error) {
     struct workspace w;
     bool ok = workspace_open(&w, options, argv[0], WORKSPACE_LOOK, NULL, error) &&
@@ -281,6 +296,7 @@ static const struct {
     {"import", "import FILE NAME", 2, run_import},
     {"list", "list", 0, run_list},
     {"rename", "rename NAME NEW", 2, run_rename},
+    {"rewind", "rewind NAME GENERATION", 2, run_rewind},
     {"rm", "rm NAME", 1, run_rm},
     {"show", "show NAME", 1, run_show},
     {"update", "update NAME", 1, session_update_run},
@@ -307,7 +323,7 @@ static int run(const struct options *options, int argc, char **argv, struct erro
 
 const struct command command_session = {
     .name = "session",
-    .usage = "session list|show|update|fork|rename|rm|export|import|verify ...",
+    .usage = "session list|show|update|fork|rename|rewind|rm|export|import|verify ...",
     .summary = "list and handle saved sessions",
     .help =
         "  list                 the sessions on this machine\n"
@@ -317,6 +333,8 @@ const struct command command_session = {
         "                       model, in any case\n"
         "  fork NAME NEW        a copy to go on from on another way\n"
         "  rename NAME NEW\n"
+        "  rewind NAME GENERATION  back to an earlier saved state (0: the beginning); ingest\n"
+        "                       reads again what came after it\n"
         "  rm NAME\n"
         "  export NAME FILE     one plain file to hand on\n"
         "  import FILE NAME     checks it first\n"

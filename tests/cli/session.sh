@@ -92,6 +92,13 @@ run "$ALLMEM" session import copy.db four
 is "import" "$status" 0
 run "$ALLMEM" ask -s four "What did Zheng log?"
 has "an imported session answers" "$out" "[1] extra.md, line 1"
+later=$(memory_of four)
+run "$ALLMEM" session rewind four "$(shown four 'd["states"][0]["generation"]')"
+is "rewind" "$status/$(memory_of four)" "0/$hash"
+run "$ALLMEM" ingest -q -s four
+is "and on again, to the same memory" "$(memory_of four)" "$later"
+fails "rewind to nothing" 4 "no generation 99" "$ALLMEM" session rewind four 99
+fails "rewind to no number" 2 "expected a generation" "$ALLMEM" session rewind four first
 fails "import onto a session" 1 "already exists" "$ALLMEM" session import copy.db four
 fails "import of something else" 5 "book.md" "$ALLMEM" session import book.md five
 fails "import of nothing" 4 "nothing.db" "$ALLMEM" session import nothing.db five
@@ -172,7 +179,7 @@ fails "a byte of a text: ask" 5 "damaged" "$ALLMEM" ask -s text "$question"
 run "$ALLMEM" session verify text
 is "a byte of a text: verify" "$status" 5
 fails "a byte of a text: import" 5 "damaged" "$ALLMEM" session import "$sessions/text.db" z
-python3 - "$sessions/one.db" "$sessions/state.db" <<'EOF'
+python3 - "$sessions/four.db" "$sessions/state.db" <<'EOF'
 import shutil, sqlite3, sys
 shutil.copy(sys.argv[1], sys.argv[2])
 db = sqlite3.connect(sys.argv[2])
@@ -182,9 +189,14 @@ body[len(body) // 2] ^= 1
 db.execute("UPDATE payload SET body = ? WHERE id = ?", (bytes(body), row))
 db.commit()
 EOF
-fails "a byte of the memory" 5 "damaged" "$ALLMEM" ask -s state "$question"
+fails "a byte of the memory, with the state that is sound" 5 "is sound" \
+    "$ALLMEM" ask -s state "$question"
+sound=$(echo "$err" | sed -n 's/.*generation \([0-9]*\) is sound.*/\1/p')
 run "$ALLMEM" find -s state Cabral
 is "its sources can still be searched" "$status" 0
+run "$ALLMEM" session rewind state "$sound"
+run "$ALLMEM" ask -s state "$question"
+is "back at the sound one it answers" "$status" 0
 if [ "$(id -u)" = 0 ]; then
     skip "a read-only file" "root writes everything"
 else
