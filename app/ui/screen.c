@@ -144,6 +144,18 @@ static void set_colours(bool colour) {
     }
 }
 
+/* Whether terminfo knows the terminal, and that it can place text. Asked first, for newterm leaks
+ * memory when it fails. */
+static bool can_place(const char *name) {
+    int trouble;
+    if (!name || !*name || setupterm(name, STDOUT_FILENO, &trouble) != OK) {
+        return false;
+    }
+    bool can = tigetstr("cup") != NULL;
+    del_curterm(cur_term);
+    return can;
+}
+
 bool screen_start(bool colour, int wake_fd, struct error *error) {
     const char *name = getenv("TERM");
     if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO)) {
@@ -155,11 +167,7 @@ bool screen_start(bool colour, int wake_fd, struct error *error) {
         return error_set(error, ERROR_FAILURE, "cannot read the terminal's settings: %s",
                          strerror(errno));
     }
-    bool can = name && *name && strcmp(name, "dumb") != 0;
-    terminal.screen = can ? newterm(NULL, stdout, stdin) : NULL;
-    if (terminal.screen && !tigetstr("cup")) {
-        screen_stop();
-    }
+    terminal.screen = can_place(name) ? newterm(NULL, stdout, stdin) : NULL;
     if (!terminal.screen) {
         return error_set(error, ERROR_USAGE,
                          "the terminal (TERM=%s) cannot place text on a screen; line by line: "
