@@ -288,6 +288,6 @@ const struct command command_finetune = {
             "  --width F          memory width (256)\n"
             "  --chunk C          tokens that are written at once (64)\n"
             "  --sinks S          first tokens that are always kept (4)\n"
-            "  --no-far-start     start the maps at identity\n",
+            "  --far-start        start the maps at the average far rotation, not at identity\n",
     .run = run,
 };

@@ -20,7 +20,7 @@ struct finetune_options finetune_defaults(void) {
                                      .sinks = SESSION_SINKS,
                                      .clip = 0.1f,
                                      .rate = 5e-3f,
-                                     .far_start = true,
+                                     .far_start = false,
                                      .seed = 1};
 }
 

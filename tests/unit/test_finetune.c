@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "engine/finetune/start.h"
 #include "tests/tools/tiny_training.h"
 
 enum { WINDOW = 32, LAYER = 1 };
@@ -198,8 +199,59 @@ static void other_architectures_train(void **state) {
     }
 }
 
+/* Through the maps, a query and a key have the mean score of the distances. */
+static void far_start_is_the_mean_rotation(void **state) {
+    (void)state;
+    static const char *const names[] = {"llama", "qwen2"}; /* neighbours turn, or halves */
+    enum { E = 16, FROM = 5, TO = 90 };
+    for (size_t i = 0; i < 2; i++) {
+        struct tiny_loaded l = {0};
+        struct tiny_model model = tiny_model_of(names[i]);
+        struct rope rope;
+        assert_true(tiny_model_load(&model, &l, NULL));
+        assert_true(rope_init(&rope, &l.m.config.rope, NULL));
+        const struct branch_shape shape = {8, 1, 1, E, 16, 4, 0, 0.1f};
+        float *values = calloc(parameters_count(&shape), sizeof *values), q[E], k[E], turn[E];
+        assert_non_null(values);
+        const struct branch_values v = parameters_bind(&shape, values);
+        start_values(&shape, &rope, (struct far_distances){FROM, TO}, 1, &v);
+        uint64_t random = 3;
+        for (size_t j = 0; j < E; j++) {
+            q[j] = (float)random_unit(&random) - 0.5f;
+            k[j] = (float)random_unit(&random) - 0.5f;
+        }
+        double mean = 0, found = 0;
+        for (uint64_t distance = FROM; distance < TO; distance++) {
+            float turned[E];
+            memcpy(turned, q, sizeof q);
+            rope_row(&rope, distance, turn);
+            rope_turn(&rope, turn, false, turned);
+            for (size_t j = 0; j < E; j++) {
+                mean += (double)(turned[j] * k[j]) / (TO - FROM);
+            }
+        }
+        for (size_t j = 0; j < E; j++) {
+            double a = 0, b = 0;
+            for (size_t c = 0; c < E; c++) {
+                a += (double)(v.ev_q[j * E + c] * q[c]);
+                b += (double)(v.ev_k[j * E + c] * k[c]);
+            }
+            found += a * b;
+        }
+        if (!(fabs(found - mean) <= 1e-5 * fabs(mean) + 1e-6)) {
+            fail_msg("%s: the score is %g, expected %g", names[i], found, mean);
+        }
+        assert_memory_equal(v.q_map, v.ev_q, E * E * sizeof *v.q_map);
+        assert_memory_equal(v.k_map, v.ev_k, E * E * sizeof *v.k_map);
+        free(values);
+        rope_finish(&rope);
+        tiny_model_unload(&l);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(far_start_is_the_mean_rotation),
         cmocka_unit_test(error_falls),
         cmocka_unit_test(resuming_is_exact),
         cmocka_unit_test(wrong_checkpoints_are_refused),
