@@ -185,8 +185,9 @@ static void loop(struct app *a) {
         if (n < 0 && errno != EINTR) {
             break;
         }
+        take_messages(a); /* empties the pipe, so before the flags are read: else one that is set
+                             in between would wake nobody */
         take_signals(a);
-        take_messages(a);
         if (n > 0 && fds[0].revents & POLLIN) {
             take_keys(a);
         } else if (n > 0 && fds[0].revents & (POLLHUP | POLLERR | POLLNVAL)) {

@@ -99,8 +99,15 @@ static void install_signals(void) {
 }
 
 struct screen_signals screen_signals(void) {
-    struct screen_signals s = {resized != 0, suspended != 0, interrupted != 0, ended};
-    resized = suspended = interrupted = 0;
+    struct screen_signals s = {.end = ended};
+    volatile sig_atomic_t *const flags[] = {&resized, &suspended, &interrupted};
+    bool *const seen[] = {&s.resize, &s.suspend, &s.interrupt};
+    for (size_t i = 0; i < 3; i++) {
+        if (*flags[i]) { /* only then: one that comes now is for the next time */
+            *flags[i] = 0;
+            *seen[i] = true;
+        }
+    }
     return s;
 }
 

@@ -101,6 +101,8 @@ class Screen:
         if self.x + size > self.columns:
             self.x = 0
             self.line_feed()
+        if size > self.columns:
+            return
         for x in (self.x - 1, self.x + size):  # half of a wide character goes whole
             if size and x == self.x - 1 and x >= 0 and self.cells[self.y][self.x] == "":
                 self.cells[self.y][x] = " "
