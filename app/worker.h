@@ -60,10 +60,10 @@ struct message {
     enum message_kind kind;
     enum job_kind job;
     uint64_t id;
-    char *name, *text, *detail; /* unfiltered, but the answer's pieces; may be NULL */
-    int code;                   /* enum error_code */
+    char *name, *text, *detail;     /* unfiltered, but the answer's pieces; may be NULL */
+    int code;                       /* enum error_code */
     uint64_t done, total, position; /* position: of the memory, while reading */
-    double speed, seconds; /* tokens per second; left, or to the first token */
+    double speed, seconds;          /* tokens per second; left, or to the first token */
     bool supported, stopped;
     struct cited *citations;
     size_t citations_count;
