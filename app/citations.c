@@ -7,8 +7,8 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <utf8proc.h>
 
+#include "app/json.h"
 #include "app/safe_text.h"
 
 enum { QUOTE_MAX = 400, SENTENCES_MAX = 256 };
@@ -266,26 +266,6 @@ bool citations_text(const struct citations *c, struct bytes *out, struct error *
     return !out->failed || error_set(error, ERROR_NO_SPACE, "out of memory");
 }
 
-/* JSON holds nothing but UTF-8. */
-static json_t *json_name(const char *name) {
-    struct bytes out = {0};
-    for (size_t i = 0, size = strlen(name); i < size;) {
-        utf8proc_int32_t c;
-        size_t left = size - i;
-        utf8proc_ssize_t n = utf8proc_iterate((const utf8proc_uint8_t *)name + i,
-                                              left < 4 ? (utf8proc_ssize_t)left : 4, &c);
-        if (n > 0) {
-            bytes_put(&out, name + i, (size_t)n);
-        } else {
-            bytes_put(&out, "\xEF\xBF\xBD", 3);
-        }
-        i += n > 0 ? (size_t)n : 1;
-    }
-    json_t *json = out.failed ? NULL : json_stringn((const char *)out.data, out.size);
-    bytes_finish(&out);
-    return json;
-}
-
 json_t *citations_json(const struct citations *c) {
     json_t *list = json_array();
     for (size_t i = 0; list && i < c->count; i++) {
@@ -293,7 +273,7 @@ json_t *citations_json(const struct citations *c) {
         json_t *page = it->page ? json_integer((json_int_t)it->page) : json_null();
         json_t *row =
             json_pack("{s:I, s:o, s:o, s:I, s:I, s:s}", "id", (json_int_t)it->id, "source",
-                      json_name(it->source), "page", page, "first_line", (json_int_t)it->first_line,
+                      json_text(it->source), "page", page, "first_line", (json_int_t)it->first_line,
                       "last_line", (json_int_t)it->last_line, "quote", it->quote);
         if (!row || json_array_append_new(list, row) != 0) {
             json_decref(list);
