@@ -9,6 +9,7 @@
 
 #include "app/catalogue.h"
 #include "app/commands.h"
+#include "app/files.h"
 #include "app/interrupt.h"
 #include "app/json.h"
 #include "app/model_describe.h"
@@ -19,7 +20,6 @@
 #include "app/progress.h"
 #include "app/safe_text.h"
 #include "engine/base/hash.h"
-#include "engine/base/map.h"
 
 /* Takes the sub-subcommand's own options and looks at how many words are left. */
 static bool read_words(const struct option *table, size_t count, const char *usage, int least,
@@ -34,36 +34,24 @@ static bool read_words(const struct option *table, size_t count, const char *usa
     return true;
 }
 
+struct hashing {
+    struct progress progress;
+    const char *path;
+};
+
+static bool show_hashing(void *context, uint64_t done, uint64_t total) {
+    struct hashing *h = context;
+    progress_line(&h->progress, "checking %s: %" PRIu64 " %%", h->path, 100 * done / total);
+    return !interrupt_requested();
+}
+
 /* SHA-256 of a file, with progress; stops when interrupted. */
 static bool hash_file(const char *path, const struct options *options, char hex[HASH_HEX],
                       uint64_t *bytes, struct error *error) {
-    struct map map;
-    if (!map_open(&map, path, error)) {
-        return false;
-    }
-    struct progress progress;
-    progress_init(&progress, options);
-    struct hash *hash = hash_start();
-    bool ok = hash || error_set(error, ERROR_NO_SPACE, "out of memory");
-    for (size_t at = 0; ok && at < map.size;) {
-        size_t n = map.size - at < 1 << 20 ? map.size - at : 1 << 20;
-        hash_add(hash, (const char *)map.data + at, n);
-        at += n;
-        progress_line(&progress, "checking %s: %zu %%", path, 100 * at / map.size);
-        if (interrupt_requested()) {
-            ok = interrupt_error(error);
-        }
-    }
-    progress_end(&progress);
-    *bytes = map.size;
-    map_close(&map);
-    if (ok) {
-        uint8_t digest[HASH_BYTES];
-        hash_finish(hash, digest);
-        hash_hex(digest, hex);
-    } else {
-        hash_drop(hash);
-    }
+    struct hashing h = {.path = path};
+    progress_init(&h.progress, options);
+    bool ok = file_hash(path, show_hashing, &h, hex, bytes, error);
+    progress_end(&h.progress);
     return ok;
 }
 

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "app/progress.h"
+#include "engine/base/map.h"
 
 bool file_write_error(const char *path, int cause, struct error *error) {
     bool full = cause == ENOSPC || cause == EDQUOT || cause == EFBIG;
@@ -171,5 +172,31 @@ bool file_write(const char *path, const void *data, size_t size, struct error *e
         unlink(part);
     }
     free(part);
+    return ok;
+}
+
+bool file_hash(const char *path, bool (*watch)(void *context, uint64_t done, uint64_t total),
+               void *context, char hex[HASH_HEX], uint64_t *bytes, struct error *error) {
+    struct map map;
+    if (!map_open(&map, path, error)) {
+        return false;
+    }
+    struct hash *hash = hash_start();
+    bool ok = hash || error_set(error, ERROR_NO_SPACE, "out of memory");
+    for (size_t at = 0; ok && at < map.size;) {
+        size_t n = map.size - at < 1 << 20 ? map.size - at : 1 << 20;
+        hash_add(hash, (const char *)map.data + at, n);
+        at += n;
+        ok = watch(context, at, map.size) || error_set(error, ERROR_INTERRUPTED, "stopped");
+    }
+    *bytes = map.size;
+    map_close(&map);
+    if (ok) {
+        uint8_t digest[HASH_BYTES];
+        hash_finish(hash, digest);
+        hash_hex(digest, hex);
+    } else {
+        hash_drop(hash);
+    }
     return ok;
 }

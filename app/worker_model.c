@@ -7,11 +7,11 @@
 #include <string.h>
 
 #include "app/catalogue.h"
+#include "app/files.h"
 #include "app/model_get.h"
 #include "app/paths.h"
 #include "app/worker_private.h"
 #include "engine/base/hash.h"
-#include "engine/base/map.h"
 
 static void tell_bytes(void *context, uint64_t done, uint64_t total) {
     struct task *t = context;
@@ -54,32 +54,9 @@ bool task_get(struct task *t, struct error *error) {
     return true;
 }
 
-/* SHA-256 of a file, with progress. */
-static bool hash_file(struct task *t, const char *path, char hex[HASH_HEX], uint64_t *bytes,
-                      struct error *error) {
-    struct map map;
-    if (!map_open(&map, path, error)) {
-        return false;
-    }
-    struct hash *hash = hash_start();
-    bool ok = hash || error_set(error, ERROR_NO_SPACE, "out of memory");
-    for (size_t at = 0; ok && at < map.size;) {
-        size_t n = map.size - at < 1 << 20 ? map.size - at : 1 << 20;
-        hash_add(hash, (const char *)map.data + at, n);
-        at += n;
-        tell_bytes(t, at, map.size);
-        ok = !task_stopped(t) || error_set(error, ERROR_INTERRUPTED, "stopped");
-    }
-    *bytes = map.size;
-    map_close(&map);
-    if (ok) {
-        uint8_t digest[HASH_BYTES];
-        hash_finish(hash, digest);
-        hash_hex(digest, hex);
-    } else if (hash) {
-        hash_drop(hash);
-    }
-    return ok;
+static bool tell_hashing(void *context, uint64_t done, uint64_t total) {
+    tell_bytes(context, done, total);
+    return !task_stopped(context);
 }
 
 bool task_add(struct task *t, struct error *error) {
@@ -88,7 +65,7 @@ bool task_add(struct task *t, struct error *error) {
     char name[PATHS_NAME_MAX + 1];
     if (!model_name_of(t->job->text, name, error) ||
         !model_describe(&description, t->job->text, error) ||
-        !hash_file(t, t->job->text, record.sha256, &record.bytes, error)) {
+        !file_hash(t->job->text, tell_hashing, t, record.sha256, &record.bytes, error)) {
         return false;
     }
     char *full = realpath(t->job->text, NULL);
@@ -125,8 +102,8 @@ bool task_verify(struct task *t, struct error *error) {
     if (!model_choose(&choice, t->job->name, error)) {
         return false;
     }
-    bool ok =
-        wanted_hash(choice.name, wanted, error) && hash_file(t, choice.path, found, &bytes, error);
+    bool ok = wanted_hash(choice.name, wanted, error) &&
+              file_hash(choice.path, tell_hashing, t, found, &bytes, error);
     if (ok && *wanted && strcmp(wanted, found) != 0) {
         ok = error_set(error, ERROR_CHECKSUM, "%s: the SHA-256 is %s, expected %s", choice.path,
                        found, wanted);
