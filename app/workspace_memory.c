@@ -20,8 +20,6 @@ struct maker_text {
 
 static const char SET_WINDOW[] = "window", SET_KEEP[] = "keep";
 
-enum { SPEC = 1 }; /* of the memory's maths; the engine refuses parts of another one */
-
 static void describe_maker(const struct workspace *w, struct maker_text *t) {
     const struct engine_info *info = engine_info(w->loaded.engine);
     hash_hex(info->file_fingerprint, t->model_print);
@@ -36,7 +34,7 @@ static void describe_maker(const struct workspace *w, struct maker_text *t) {
         .model_print = blob_of(t->model_print),
         .adapter = blob_of(slash ? slash + 1 : adapter),
         .adapter_print = blob_of(info->has_adapter ? t->adapter_print : NULL),
-        .spec = SPEC,
+        .spec = info->spec,
     };
 }
 

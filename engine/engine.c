@@ -69,6 +69,7 @@ static void describe(struct engine *e, size_t threads) {
         .threads = threads,
         .has_adapter = e->adapter.branches != NULL,
         .memory_width = e->adapter.width,
+        .spec = ADAPTER_SPEC,
     };
     i->type = main_type(&e->gguf, &i->parameters);
     memcpy(i->base_fingerprint, e->model.base_fingerprint, HASH_BYTES);

@@ -38,6 +38,7 @@ struct engine_info {
     size_t threads;
     bool has_adapter;
     uint32_t memory_width; /* f, 0 without an adapter */
+    uint32_t spec;         /* version of the memory's maths, with which saved sessions are made */
     /* Of the weights in any quantisation, of this file, and of the adapter (zeroes without). */
     uint8_t base_fingerprint[HASH_BYTES], file_fingerprint[HASH_BYTES];
     uint8_t adapter_fingerprint[HASH_BYTES];
