@@ -26,8 +26,8 @@ struct place {
 
 enum { PLACES = 17 };
 
-/* The order is that of `values`. The momentum's weights stand behind the three step sizes', so that
- * one matrix product computes all four rates; likewise their biases. */
+/* The order is that of `values`. The decay's weights stand behind the step's, so that one matrix
+ * product computes both rates; likewise their biases. */
 static void places_of(const struct sizes *z, struct memory_branch *b, const float **v_scale,
                       struct place out[PLACES]) {
     const struct place places[PLACES] = {
@@ -42,10 +42,10 @@ static void places_of(const struct sizes *z, struct memory_branch *b, const floa
         {"alpha", &b->alpha, {z->e, z->H, 1}},
         {"gate_w", &b->gate_w, {z->d, z->H, 1}},
         {"gate_b", &b->gate_b, {z->H, 1, 1}},
-        {"lr_w", &b->rates_w, {z->d, 3 * z->M, 1}},
-        {"mom_w", NULL, {z->d, z->M, 1}},
-        {"lr_b", &b->rates_b, {3 * z->M, 1, 1}},
-        {"mom_b", NULL, {z->M, 1, 1}},
+        {"step_w", &b->rates_w, {z->d, z->M, 1}},
+        {"decay_w", NULL, {z->d, z->M, 1}},
+        {"step_b", &b->rates_b, {z->M, 1, 1}},
+        {"decay_b", NULL, {z->M, 1, 1}},
         {"v_scale", v_scale, {1, 1, 1}},
         {NULL, NULL, {0}},
     };
@@ -111,41 +111,6 @@ static bool read_branch(struct adapter *a, const struct sizes *z, uint32_t layer
     return true;
 }
 
-static float norm_of(const float *x, size_t n) {
-    double sum = 0;
-    for (size_t i = 0; i < n; i++) {
-        sum += (double)x[i] * (double)x[i];
-    }
-    return (float)sqrt(sum);
-}
-
-/* The norms that the fast weights are held to. */
-static bool measure_norms(struct adapter *a, const struct sizes *z, struct memory_branch *b,
-                          struct error *error) {
-    size_t rows = 2 * z->f + z->e;
-    b->row_norm = calloc(z->M * (rows + 3), sizeof *b->row_norm);
-    if (!b->row_norm) {
-        return error_set(error, ERROR_NO_SPACE, "no memory for the adapter's norms");
-    }
-    b->cap = b->row_norm + z->M * rows;
-    for (size_t m = 0; m < z->M; m++) {
-        const struct {
-            const float *w;
-            size_t rows, columns;
-        } matrices[3] = {{b->w1, z->f, z->e}, {b->w2, z->e, z->f}, {b->w3, z->f, z->e}};
-        float *norm = b->row_norm + m * rows;
-        for (size_t i = 0; i < 3; i++) {
-            size_t columns = matrices[i].columns;
-            const float *w = matrices[i].w + m * z->f * z->e;
-            for (size_t r = 0; r < matrices[i].rows; r++) {
-                *norm++ = norm_of(w + r * columns, columns);
-            }
-            b->cap[m * 3 + i] = a->clip * norm_of(w, z->f * z->e);
-        }
-    }
-    return true;
-}
-
 static bool check_origin(struct adapter *a, const struct model *model, struct error *error) {
     struct gguf_text text;
     if (!gguf_text(&a->gguf, "general.architecture", &text, error)) {
@@ -185,17 +150,15 @@ static bool read_adapter(struct adapter *a, const struct model *model, struct er
     const struct model_config *c = &model->config;
     if (!check_origin(a, model, error) || !gguf_u32(&a->gguf, "allmem.width", &a->width, error) ||
         !gguf_u32(&a->gguf, "allmem.chunk", &a->chunk, error) ||
-        !gguf_u32(&a->gguf, "allmem.sinks", &a->sinks, error) ||
-        !gguf_f32(&a->gguf, "allmem.clip", &a->clip, error)) {
+        !gguf_u32(&a->gguf, "allmem.sinks", &a->sinks, error)) {
         return false;
     }
     if (a->width == 0 || a->width > 1u << 14 || a->width % 16 || a->chunk == 0 ||
-        a->chunk > WINDOW_MAX_CHUNK || a->sinks > a->chunk || !(a->clip > 0) ||
-        !isfinite(a->clip)) {
+        a->chunk > WINDOW_MAX_CHUNK || a->sinks > a->chunk) {
         return error_set(error, ERROR_INCOMPATIBLE,
-                         "width %u, chunk %u, sinks %u, clip %g: expected a width in 16s up to "
-                         "16384, a chunk up to %d, no more sinks than that, a positive clip",
-                         a->width, a->chunk, a->sinks, (double)a->clip, WINDOW_MAX_CHUNK);
+                         "width %u, chunk %u, sinks %u: expected a width in 16s up to 16384, a "
+                         "chunk up to %d, no more sinks than that",
+                         a->width, a->chunk, a->sinks, WINDOW_MAX_CHUNK);
     }
     struct sizes z = {c->width, c->heads, c->kv_heads, c->head_dim, a->width};
     size_t per_layer = values_per_layer(&z);
@@ -207,8 +170,7 @@ static bool read_adapter(struct adapter *a, const struct model *model, struct er
     }
     a->layers = c->layers;
     for (uint32_t l = 0; l < c->layers; l++) {
-        if (!read_branch(a, &z, l, a->values + l * per_layer, error) ||
-            !measure_norms(a, &z, &a->branches[l], error)) {
+        if (!read_branch(a, &z, l, a->values + l * per_layer, error)) {
             return false;
         }
     }
@@ -234,9 +196,6 @@ bool adapter_open(struct adapter *a, const char *path, const struct model *model
 }
 
 void adapter_close(struct adapter *a) {
-    for (uint32_t l = 0; a->branches && l < a->layers; l++) {
-        free(a->branches[l].row_norm);
-    }
     free(a->branches);
     free(a->values);
     gguf_finish(&a->gguf);

@@ -10,23 +10,21 @@
 #include "engine/model.h"
 
 /* The form of the memory that this program computes; a file of another one is refused. */
-enum { ADAPTER_SPEC = 1 };
+enum { ADAPTER_SPEC = 2 };
 
 /* One layer's branch, fp32. H query heads, M memory heads, e head_dim, d width, f memory width. */
 struct memory_branch {
-    const float *w1, *w3;     /* [M][f][e]: initial fast weights */
-    const float *w2;          /* [M][e][f] */
+    const float *w1, *w3;     /* [M][f][e]: features */
+    const float *w2;          /* [M][e][f]: the fast weights before anything is written */
     const float *q_map;       /* [H][e][e] */
     const float *k_map;       /* [M][e][e] */
     const float *ev_q, *ev_k; /* [H][e][e], [M][e][e]: evidence features */
     const float *gate_lse;    /* [H] */
     const float *alpha;       /* [H][e] */
     float v_scale;
-    float *row_norm; /* [M][2f+e]: L2 norms of the initial rows of w1 [f], w2 [e], w3 [f] */
-    float *cap;      /* [M][3]: the largest Frobenius norm of a step on w1, w2, w3 */
     /* Projections of the layer's normed input, computed as matrix products. */
-    const float *rates_w; /* [4M][d]: step sizes of w1, of w2, of w3, then momentum */
-    const float *rates_b; /* [4M] */
+    const float *rates_w; /* [2M][d]: step, then decay */
+    const float *rates_b; /* [2M] */
     const float *gate_w;  /* [H][d] */
     const float *gate_b;  /* [H] */
 };
@@ -35,7 +33,6 @@ struct adapter {
     struct map map;
     struct gguf gguf;
     uint32_t width, chunk, sinks; /* f, C, S */
-    float clip;
     uint32_t layers;
     struct memory_branch *branches;  /* [layers], owned */
     float *values;                   /* all parameters as fp32, owned */

@@ -28,7 +28,7 @@ struct attention_step {
     uint64_t position;                  /* of the first row; the chunk is position / C */
     size_t row, rows;                   /* which rows of the buffers below */
     struct buffer *q, *k, *v;           /* [n][H*e], [n][M*e], [n][M*e]; before RoPE */
-    struct buffer *rates;               /* [n][4M]: lr of w1 [M], of w2, of w3, momentum; raw */
+    struct buffer *rates;               /* [n][2M]: step [M], then decay [M]; raw */
     struct buffer *gate;                /* [n][H]: x . gate_w + gate_b */
     struct buffer *out;                 /* [n][H*e]: what the layer's output projection reads */
 };

@@ -55,11 +55,7 @@ static void start_memory(struct session *s) {
     size_t M = s->shape.kv_heads, fe = (size_t)s->shape.memory_width * s->shape.head_dim;
     for (uint32_t l = 0; fe && l < s->shape.layers; l++) {
         const struct memory_branch *p = &s->engine->adapter.branches[l];
-        const float *initial[3] = {p->w1, p->w2, p->w3};
-        for (size_t i = 0; i < 3 * M; i++) {
-            b->ops->buffer_write(b, s->states[l], s->layout.fast + i * fe * sizeof(float),
-                                 initial[i % 3] + i / 3 * fe, fe * sizeof(float));
-        }
+        b->ops->buffer_write(b, s->states[l], s->layout.fast, p->w2, M * fe * sizeof(float));
     }
 }
 

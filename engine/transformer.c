@@ -167,9 +167,9 @@ static void upload_layer(struct upload *u, struct transformer *t, uint32_t l) {
     w->down = matrix_of(u, m->down);
     if (t->adapter) {
         const struct memory_branch *p = &t->adapter->branches[l];
-        w->rates = matrix_of_floats(u, p->rates_w, 4 * c->kv_heads, c->width);
+        w->rates = matrix_of_floats(u, p->rates_w, WINDOW_RATES * c->kv_heads, c->width);
         w->memory_gate = matrix_of_floats(u, p->gate_w, c->heads, c->width);
-        w->rates_bias = vector_of_floats(u, p->rates_b, 4 * c->kv_heads);
+        w->rates_bias = vector_of_floats(u, p->rates_b, WINDOW_RATES * c->kv_heads);
         w->memory_gate_bias = vector_of_floats(u, p->gate_b, c->heads);
     }
 }
@@ -212,7 +212,7 @@ bool transformer_init(struct transformer *t, struct backend *backend, const stru
     t->v = room(&u, n * c->kv_heads * c->head_dim);
     t->gate = room(&u, n * c->ffn_width);
     t->up = room(&u, n * c->ffn_width);
-    t->rates = room(&u, n * 4 * c->kv_heads);
+    t->rates = room(&u, n * WINDOW_RATES * c->kv_heads);
     t->memory_gate = room(&u, n * c->heads);
     t->logits = room(&u, (size_t)TRANSFORMER_LOGIT_ROWS * c->vocabulary);
     if (!u.ok) {

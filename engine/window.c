@@ -4,6 +4,8 @@
  */
 #include "engine/window.h"
 
+#include <math.h>
+
 bool window_check(const struct window_shape *s, struct error *error) {
     if (s->chunk == 0 || s->chunk > WINDOW_MAX_CHUNK) {
         return error_set(error, ERROR_USAGE, "write chunk is %u tokens, expected 1 to %d", s->chunk,
@@ -48,10 +50,9 @@ struct window_layout window_layout(const struct window_shape *s) {
     l.values = place(&at, M * slots * e * 2);
     l.far_keys = place(&at, M * (s->sinks + s->keep) * e * 2);
     l.scores = place(&at, M * slots * 4);
-    l.rates = place(&at, M * slots * 4 * 4);
+    l.rates = place(&at, M * slots * WINDOW_RATES * 4);
     l.kept_at = place(&at, M * s->keep * 4);
-    l.fast = place(&at, M * 3 * f * e * 4);
-    l.momentum = place(&at, M * 3 * f * e * 4);
+    l.fast = place(&at, M * f * e * 4);
     l.evidence = place(&at, f ? M * 2 * e * 4 : 0);
     l.bytes = at;
     return l;
@@ -85,4 +86,12 @@ uint32_t window_visible(const struct window_shape *s, uint64_t p) {
         return (uint32_t)p + 1;
     }
     return window_ring(s) + window_sinks_at(s, t) + window_kept_at(s, t);
+}
+
+float window_step(float raw) {
+    return raw > WINDOW_MAX_STEP ? WINDOW_MAX_STEP : fminf(log1pf(expf(raw)), WINDOW_MAX_STEP);
+}
+
+float window_decay(float raw) {
+    return 1 / (1 + expf(-raw));
 }

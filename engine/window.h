@@ -39,6 +39,15 @@ struct window_shape {
     uint32_t memory_width; /* f, 0 without a memory */
 };
 
+/* Numbers that a token brings with it for its writing, per memory head: how far its write goes, and
+ * how much of the memory stays. */
+enum { WINDOW_RATES = 2 };
+/* The first of them: softplus(raw), but at most WINDOW_MAX_STEP: that already writes a token as
+ * good as exactly, and keeps the system of a write within fp32's reach. */
+enum { WINDOW_MAX_STEP = 16 };
+float window_step(float raw);
+float window_decay(float raw); /* the second: 1 / (1 + exp(-raw)) */
+
 /* Byte offsets in a layer's state, which is one block of memory in this order on every backend:
  * it is what a session saves. Half precision is IEEE binary16; the rest fp32. */
 struct window_layout {
@@ -46,10 +55,9 @@ struct window_layout {
     size_t values;   /* f16 [M][slots][e] */
     size_t far_keys; /* f16 [M][S+B][e], before RoPE: sinks, then kept */
     size_t scores;   /* f32 [M][slots]: attention received */
-    size_t rates;    /* f32 [M][slots][4]: step sizes of w1, w2, w3 and momentum of the token */
+    size_t rates;    /* f32 [M][slots][WINDOW_RATES]: step and decay of the token */
     size_t kept_at;  /* u32 [M][B]: positions of the kept tokens */
-    size_t fast;     /* f32 [M][3][f*e]: w1 [f][e], w2 [e][f], w3 [f][e] */
-    size_t momentum; /* f32 [M][3][f*e] */
+    size_t fast;     /* f32 [M][e][f]: the fast weights */
     size_t evidence; /* f32 [M][2e] */
     size_t bytes;    /* all of it */
 };

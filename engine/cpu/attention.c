@@ -196,5 +196,5 @@ bool cpu_attention_prepare(struct cpu_backend *b, const struct window_shape *s) 
            cpu_reserve(&b->parts, H * segments * e * 4) && cpu_reserve(&b->lse, C * H * 4) &&
            cpu_reserve(&b->leaving.keys, M * C * e * 4) &&
            cpu_reserve(&b->leaving.values, M * C * e * 4) &&
-           cpu_reserve(&b->leaving.rates, M * C * 4 * 4);
+           cpu_reserve(&b->leaving.rates, M * C * WINDOW_RATES * 4);
 }

@@ -26,7 +26,7 @@ struct leaving {
     size_t count;         /* the same for every head, at most C */
     struct buffer keys;   /* [M][C][e], before RoPE */
     struct buffer values; /* [M][C][e] */
-    struct buffer rates;  /* [M][C][4] */
+    struct buffer rates;  /* [M][C][WINDOW_RATES] */
 };
 
 struct cpu_backend {

@@ -62,6 +62,8 @@ struct kernels {
     /* The way back through silu(gate) * up, given d, the gradient at the product:
      * gate <- d * up * silu'(gate), up <- d * silu(gate). */
     void (*swiglu_back)(float *gate, float *up, const float *d, size_t n);
+    /* y = exp(min(x, limit)), limit at most 88 */
+    void (*exp)(float *y, const float *x, float limit, size_t n);
     void (*add)(float *y, const float *x, size_t n);                 /* y += x */
     void (*add_scaled)(float *y, float a, const float *x, size_t n); /* y += a x */
     void (*scale)(float *x, float a, size_t n);                      /* x *= a */

@@ -27,6 +27,7 @@ const struct kernels kernels_avxvnni = {
     .rms_norm = rms_norm,
     .silu_mul = silu_mul,
     .swiglu_back = swiglu_back,
+    .exp = exp_limited,
     .add = add,
     .add_scaled = add_scaled,
     .scale = scale,

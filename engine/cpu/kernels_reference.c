@@ -159,6 +159,12 @@ static void silu_mul(float *y, const float *gate, const float *up, size_t n) {
     }
 }
 
+static void exp_limited(float *y, const float *x, float limit, size_t n) {
+    for (size_t j = 0; j < n; j++) {
+        y[j] = expf(fminf(x[j], limit));
+    }
+}
+
 static void add(float *y, const float *x, size_t n) {
     for (size_t j = 0; j < n; j++) {
         y[j] += x[j];
@@ -200,6 +206,7 @@ const struct kernels kernels_reference = {
     .rms_norm = rms_norm,
     .silu_mul = silu_mul,
     .swiglu_back = swiglu_back,
+    .exp = exp_limited,
     .add = add,
     .add_scaled = add_scaled,
     .scale = scale,

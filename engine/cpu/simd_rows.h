@@ -101,6 +101,12 @@ static void swiglu_back(float *gate, float *up, const float *d, size_t n) {
     }
 }
 
+static void exp_limited(float *y, const float *x, float limit, size_t n) {
+    for (size_t j = 0; j < n; j += LANES) {
+        vf_store_some(y + j, vf_exp(vf_min(vf_load_some(x + j, n - j), vf_set(limit))), n - j);
+    }
+}
+
 static void add(float *y, const float *x, size_t n) {
     for (size_t j = 0; j < n; j += LANES) {
         vf_store_some(y + j, vf_load_some(y + j, n - j) + vf_load_some(x + j, n - j), n - j);

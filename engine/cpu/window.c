@@ -136,8 +136,8 @@ static void settle(struct cpu_backend *b, struct view *v, size_t m, size_t from,
     memcpy(keys + to * e, keys + from * e, e * sizeof *keys);
     memcpy(values + to * e, values + from * e, e * sizeof *values);
     v->scores[m * v->slots + to] = v->scores[m * v->slots + from];
-    memcpy(v->rates + (m * v->slots + to) * 4, v->rates + (m * v->slots + from) * 4,
-           4 * sizeof(float));
+    memcpy(v->rates + (m * v->slots + to) * WINDOW_RATES,
+           v->rates + (m * v->slots + from) * WINDOW_RATES, WINDOW_RATES * sizeof(float));
     turn_to_f16(b, keys + from * e, departed_turn(b, &v->s, position), true, e,
                 v->far_keys + (m * (v->s.sinks + v->s.keep) + place) * e);
     if (place >= v->s.sinks) {
@@ -158,7 +158,8 @@ static void drop(struct cpu_backend *b, struct view *v, size_t m, size_t slot,
         rope_turn(b->rope, departed_turn(b, &v->s, position), true, key);
     }
     b->kernels->from_f16(b->leaving.values.data + at * e, v->values + (m * v->slots + slot) * e, e);
-    memcpy(b->leaving.rates.data + at * 4, v->rates + (m * v->slots + slot) * 4, 4 * sizeof(float));
+    memcpy(b->leaving.rates.data + at * WINDOW_RATES,
+           v->rates + (m * v->slots + slot) * WINDOW_RATES, WINDOW_RATES * sizeof(float));
 }
 
 /* What is further than D away is read as if D away. */
@@ -228,10 +229,6 @@ void cpu_window_retire(struct backend *backend, const struct attention_step *ste
 
 /* ---- new rows ---- */
 
-static float softplus(float x) {
-    return x > 20 ? x : log1pf(expf(x));
-}
-
 static void store_head(void *context, size_t m, size_t thread) {
     const struct retire *c = context;
     struct cpu_backend *b = c->b;
@@ -248,11 +245,9 @@ static void store_head(void *context, size_t m, size_t thread) {
         b->kernels->to_f16(v.values + slot * e, step->v->data + (row * M + m) * e, e);
         v.scores[slot] = 0;
         if (step->memory) {
-            const float *raw = step->rates->data + row * 4 * M;
-            for (size_t j = 0; j < 3; j++) {
-                v.rates[slot * 4 + j] = softplus(raw[j * M + m]);
-            }
-            v.rates[slot * 4 + 3] = 1 / (1 + expf(-raw[3 * M + m]));
+            const float *raw = step->rates->data + row * WINDOW_RATES * M;
+            v.rates[slot * WINDOW_RATES] = window_step(raw[m]);
+            v.rates[slot * WINDOW_RATES + 1] = window_decay(raw[M + m]);
         }
     }
 }

@@ -6,14 +6,25 @@
  *
  *   forward   y = (1 - gate) SWA + gate alpha o, chunk by chunk: [write a block,] read the chunk
  *   back      chunks in the opposite order; the state that one write leaves is the next one's
- *             input, so its adjoint is carried along; the inner gradient is differentiated again
+ *             input, so its adjoint is carried along, through the system that the write solved
  *
- * No kept tokens (B = 0): every token that leaves the window is written.
+ * Which tokens a write takes is the caller's: the block that leaves the window, or with kept tokens
+ * whatever was let go of. Nothing is differentiated through that choice.
  */
 #pragma once
 
 #include "engine/cpu/kernels.h"
 #include "engine/finetune/parameters.h"
+
+/* Gradients that go on into the base. Memory head m adds to its own columns, those of its readers
+ * h = m R + r, r < R = H / M, in q, swa and lse, and to column m of k and v: heads may run at once.
+ * Any of them may be NULL. */
+struct branch_inputs {
+    float *q;     /* [L][H*e], before RoPE, as k and v */
+    float *k, *v; /* [L][M*e] */
+    float *swa;   /* [L][H*e] */
+    float *lse;   /* [L][H] */
+};
 
 struct branch_pass {
     const struct kernels *kernels;
@@ -25,20 +36,33 @@ struct branch_pass {
     const float *x;     /* [L][d]: the layer's normed input */
     const float *q;     /* [L][H*e], before RoPE, as k and v */
     const float *k, *v; /* [L][M*e] */
-    const float *swa;   /* [L][H*e]: attention over sinks and window */
+    const float *swa;   /* [L][H*e]: attention over sinks, window and kept tokens */
     const float *lse;   /* [L][H]: log-sum-exp of its scores */
 
+    /* What each write takes, branch_writes of them: positions before the chunk that it goes before,
+     * none twice for a head. How many, at most C, is the same for all heads; the rest of a list is
+     * not read. */
+    const uint32_t *written;       /* [M][writes][C] */
+    const uint32_t *written_count; /* [writes] */
+
     /* x . w + b; afterwards the gradients at these. */
-    float *rates; /* [L][4M] */
+    float *rates; /* [L][2M] */
     float *gates; /* [L][H] */
-    float *y;     /* [L][H*e]: the output; before the way back, the loss's gradient at it */
+    float *y;     /* [L][H*e]: the output; before the way back, the loss's gradient at it. Rows
+                   * before branch_first_read count only for inputs.swa. */
     float *tape;  /* [M][branch_tape_floats] */
+
+    struct branch_inputs inputs;
 };
 
-/* Blocks that leave the window in a sequence: the first one when chunk W + C begins. */
+/* Writes in a sequence: the first one when chunk W + C begins, one before each chunk from there. */
 size_t branch_writes(const struct branch_shape *s, size_t length, size_t window);
 /* The first position that reads a written memory: W + C. */
 size_t branch_first_read(const struct branch_shape *s, size_t window);
+/* Fills the lists of branch_pass for reading without kept tokens: the blocks as they leave, without
+ * the sinks. */
+void branch_list_blocks(const struct branch_shape *s, size_t length, size_t window,
+                        uint32_t *written, uint32_t *written_count);
 
 /* Floats of one memory head's tape, for this window or any larger one. */
 size_t branch_tape_floats(const struct branch_shape *s, size_t length, size_t window);
@@ -49,10 +73,13 @@ size_t branch_scratch_floats(const struct branch_shape *s);
 void branch_project(const struct branch_pass *p, size_t from, size_t rows);
 /* Memory head m's columns of y. */
 void branch_forward(const struct branch_pass *p, size_t m, float *scratch);
-/* Overwrites memory head m's parts of the gradients, of rates and of gates. After forward only. */
+/* Overwrites memory head m's parts of the gradients, of rates and of gates, and adds to its columns
+ * of the inputs' gradients. After forward only. */
 void branch_back(const struct branch_pass *p, size_t m, float *scratch);
 /* From what all heads' branch_back left in rates and gates to the gradients of their weights. */
 void branch_project_back(const struct branch_pass *p);
+/* And to the gradient at x: adds to rows [from, from + rows) of dx [L][d]. */
+void branch_project_inputs(const struct branch_pass *p, size_t from, size_t rows, float *dx);
 
 /* Mean over the reading positions of the gate's logit of head h, as branch_forward left it. */
 float branch_mean_logit(const struct branch_pass *p, size_t h);

@@ -1,331 +1,299 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Writing a block of n tokens, forwards and back. With N the weights whose rows were brought back
- * to their initial norms:
+ * Writing a block of n tokens, forwards and back. The block's matrices are row-major, a token a
+ * row; W, z are the state before, W_, z_ after; d = s / sqrt(f).
  *
- *   k^ = rms(k_map rms(k)),  v^ = v / v_scale
- *   g = w1 k^,  u = w3 k^,  h = silu(g) * u,  err = w2 h - v^,  dh = w2^T err
- *   A = dh * u * silu'(g),  B = dh * silu(g)
- *   d1 = sum lr1 A k^^T,  d2 = sum lr2 err h^T,  d3 = sum lr3 B k^^T, each clipped to cap_i
- *   m <- theta m + d,  w <- N - m
- *   z <- z + sum phi_k(k)
+ *   W' = w2 + lambda (W - w2),  lambda the mean of lambda_i;   z_ = lambda z + sum phi_k(k)
+ *   K = rms(rms(k) k_map^T),  V = v / v_scale,  H = silu(K w1^T) * (K w3^T)
+ *   A = I + diag(d) H H^T diag(d);  A Y = diag(d) (V - H W'^T);  W_ = W' + Y^T diag(d) H
  *
- * Matrices of the block are row-major, a token a row: d1 = (lr1 A)^T K and so on.
+ * The way back solves the same system for T. W_ minimises what the write is about, so that
+ * Y = diag(d) (V - H W_^T), and the terms of the adjoints at H and d fall together:
+ *
+ *   A T = diag(d) H gW_^T;  gW' = gW_ - (diag(d) T)^T H;  gV = diag(d) T
+ *   X = Y gW' - T W_;  gH = diag(d) X;  gd_i = X_i . H_i + T_i . V_i
  */
 #include <math.h>
 #include <string.h>
 
+#include "engine/cpu/cholesky.h"
 #include "engine/finetune/branch_private.h"
+#include "engine/window.h"
 
 static const float EVIDENCE_LIMIT = 15;
-static const float NORM_EPS = 1e-6f; /* as cpu/memory.c adds it to a row's norm */
+static const float NO_LIMIT = 80; /* of exponents: both exp(x) and its inverse are finite */
 
-/* Activations of a block; a name with d_ is the adjoint of what follows it. */
+/* Activations of a block, room for C tokens. */
 struct block {
-    size_t n, first;       /* tokens [first, first + n) */
-    float *lr, *d_lr;      /* [3][C] */
-    float *keys;           /* [n][e] */
-    float *unit;           /* [n][e]: rms(k) */
-    float *hat;            /* [n][e]: k^ */
-    float *factor;         /* [C]: of the second rms */
-    float *err, *weighed;  /* [n][e]: err, and lr2 err */
-    float *g, *u, *h, *dh; /* [n][f] */
-    float *a, *b;          /* [n][f]: lr1 A, lr3 B */
-    float *d_g, *d_u;      /* [n][f] */
-    float *d_hat, *d_err;  /* [n][e] */
-    float *weights;        /* [set]: N */
-    float *step;           /* [set]: d1, d2, d3, or their adjoints */
+    size_t n;
+    const uint32_t *at;          /* [n]: positions */
+    float *keys, *values;        /* [n][e]; V */
+    float *unit, *hat;           /* [n][e]: rms(k); K */
+    float *unit_factor, *factor; /* [n]: of the two rms */
+    float *d, *d_step;           /* [n]; adjoint of s */
+    float *g, *u, *h;            /* [n][f]: H = silu(g) * u */
+    float *x;                    /* [n][f] */
+    float *a;                    /* [n][n]: A, then its factor */
+    float *y, *t, *spare;        /* [n][e] */
+    float *rest;                 /* for cholesky.h */
 };
 
 size_t write_scratch(const struct branch_shape *s) {
     const size_t e = s->head_dim, f = s->memory_width, C = s->chunk;
-    return C * (7 + 7 * e + 8 * f) + 6 * f * e;
+    return C * (7 * e + 4 * f + C + 4) + cholesky_scratch(C, e);
 }
 
 static struct block lay_block(const struct head *h, size_t j, float *at) {
-    const size_t e = h->e, f = h->f, C = h->C, sinks = j == 1 ? h->pass->shape->sinks : 0;
-    struct block b = {.n = C - sinks, .first = (j - 1) * C + sinks};
-    b.weights = at;
-    b.step = b.weights + h->set;
-    b.g = b.step + h->set;
+    const size_t e = h->e, f = h->f, C = h->C;
+    const struct branch_pass *p = h->pass;
+    struct block b = {.n = p->written_count[j - 1],
+                      .at = p->written + (h->m * h->writes + j - 1) * C};
+    b.g = at;
     b.u = b.g + C * f;
     b.h = b.u + C * f;
-    b.dh = b.h + C * f;
-    b.a = b.dh + C * f;
-    b.b = b.a + C * f;
-    b.d_g = b.b + C * f;
-    b.d_u = b.d_g + C * f;
-    b.keys = b.d_u + C * f;
-    b.unit = b.keys + C * e;
+    b.x = b.h + C * f;
+    b.keys = b.x + C * f;
+    b.values = b.keys + C * e;
+    b.unit = b.values + C * e;
     b.hat = b.unit + C * e;
-    b.err = b.hat + C * e;
-    b.weighed = b.err + C * e;
-    b.d_hat = b.weighed + C * e;
-    b.d_err = b.d_hat + C * e;
-    b.lr = b.d_err + C * e;
-    b.d_lr = b.lr + 3 * C;
-    b.factor = b.d_lr + 3 * C;
+    b.y = b.hat + C * e;
+    b.t = b.y + C * e;
+    b.spare = b.t + C * e;
+    b.a = b.spare + C * e;
+    b.unit_factor = b.a + C * C;
+    b.factor = b.unit_factor + C;
+    b.d = b.factor + C;
+    b.d_step = b.d + C;
+    b.rest = b.d_step + C;
     return b;
 }
 
-static float softplus(float x) {
-    return x > 20 ? x : log1pf(expf(x));
-}
-
-static float *rate_of(const struct head *h, size_t token, size_t i) {
-    return h->pass->rates + token * 4 * h->M + i * h->M + h->m;
-}
-
-/* The rows of one matrix, in the order of row_norm. */
-static void renormalise(const struct kernels *k, float *w, const float *norm, size_t rows,
-                        size_t columns) {
-    for (size_t r = 0; r < rows; r++) {
-        float *row = w + r * columns;
-        k->scale(row, norm[r] / (sqrtf(k->square_sum(row, columns)) + NORM_EPS), columns);
-    }
-}
-
-static void renormalise_set(const struct head *h, float *set) {
-    const struct fast w = fast_at(h, set);
-    renormalise(h->k, w.w1, h->row_norm, h->f, h->e);
-    renormalise(h->k, w.w2, h->row_norm + h->f, h->e, h->f);
-    renormalise(h->k, w.w3, h->row_norm + h->f + h->e, h->f, h->e);
-}
-
-/* N of write j, and everything up to err and dh. */
+/* Features of the block's keys, its values, and A's factor. */
 static void block_forward(const struct head *h, size_t j, const struct block *b) {
     const struct branch_pass *p = h->pass;
     const struct kernels *k = h->k;
     const size_t e = h->e, f = h->f, n = b->n;
-    memcpy(b->weights, h->fast + (j - 1) * h->set, h->set * sizeof(float));
-    renormalise_set(h, b->weights);
     for (size_t i = 0; i < n; i++) {
-        memcpy(b->keys + i * e, p->k + ((b->first + i) * h->M + h->m) * e, e * sizeof(float));
-        rms_row(k, b->keys + i * e, e, b->unit + i * e);
-        for (size_t l = 0; l < 3; l++) {
-            b->lr[l * h->C + i] = softplus(*rate_of(h, b->first + i, l));
-        }
+        const size_t from = (b->at[i] * h->M + h->m) * e;
+        memcpy(b->keys + i * e, p->k + from, e * sizeof(float));
+        memcpy(b->values + i * e, p->v + from, e * sizeof(float));
+        b->unit_factor[i] = rms_row(k, b->keys + i * e, e, b->unit + i * e);
+        b->d[i] = h->step[j * h->C + i] / sqrtf((float)f);
     }
+    k->scale(b->values, 1 / *p->values.v_scale, n * e);
     k->gemm(false, true, n, e, e, b->unit, e, p->values.k_map + h->m * e * e, e, b->hat, e, false);
     for (size_t i = 0; i < n; i++) {
         b->factor[i] = rms_row(k, b->hat + i * e, e, b->hat + i * e);
     }
-    const struct fast w = fast_at(h, b->weights);
-    k->gemm(false, true, n, f, e, b->hat, e, w.w1, e, b->g, f, false);
-    k->gemm(false, true, n, f, e, b->hat, e, w.w3, e, b->u, f, false);
+    k->gemm(false, true, n, f, e, b->hat, e, h->w1, e, b->g, f, false);
+    k->gemm(false, true, n, f, e, b->hat, e, h->w3, e, b->u, f, false);
     k->silu_mul(b->h, b->g, b->u, n * f);
-    k->gemm(false, true, n, e, f, b->h, f, w.w2, f, b->err, e, false);
+
+    k->gemm(false, true, n, n, f, b->h, f, b->h, f, b->a, n, false);
     for (size_t i = 0; i < n; i++) {
-        k->add_scaled(b->err + i * e, -1 / *p->values.v_scale,
-                      p->v + ((b->first + i) * h->M + h->m) * e, e);
-        memcpy(b->weighed + i * e, b->err + i * e, e * sizeof(float));
-        k->scale(b->weighed + i * e, b->lr[h->C + i], e);
+        for (size_t c = i; c < n; c++) {
+            b->a[i * n + c] *= b->d[i] * b->d[c];
+        }
+        b->a[i * n + i] += 1;
     }
-    k->gemm(false, false, n, f, e, b->err, e, w.w2, f, b->dh, f, false);
+    cholesky_factor(k, b->a, n, b->rest);
 }
 
-static void gather_evidence(const struct head *h, size_t j, const struct block *b, float *a) {
+/* y <- diag(d) (V - H W^T) */
+static void weighed_error(const struct head *h, const struct block *b, const float *w, float *y) {
+    const struct kernels *k = h->k;
+    const size_t e = h->e, f = h->f;
+    k->gemm(false, true, b->n, e, f, b->h, f, w, f, y, e, false);
+    for (size_t i = 0; i < b->n; i++) {
+        k->scale(y + i * e, -b->d[i], e);
+        k->add_scaled(y + i * e, b->d[i], b->values + i * e, e);
+    }
+}
+
+/* Rows of x times d. */
+static void weigh(const struct kernels *k, const struct block *b, float *x, size_t width) {
+    for (size_t i = 0; i < b->n; i++) {
+        k->scale(x + i * width, b->d[i], width);
+    }
+}
+
+/* a <- ev_k k e^-1/4 */
+static void evidence_logits(const struct head *h, const struct block *b, float *a) {
     const size_t e = h->e;
-    float *z = h->z + j * 2 * e;
-    memcpy(z, z - 2 * e, 2 * e * sizeof *z);
     h->k->gemm(false, true, b->n, e, e, b->keys, e, h->pass->values.ev_k + h->m * e * e, e, a, e,
                false);
-    for (size_t i = 0; i < b->n * e; i++) {
-        const float v = a[i] * h->c4;
-        z[i % e] += expf(fminf(v, EVIDENCE_LIMIT));
-        z[e + i % e] += expf(fminf(-v, EVIDENCE_LIMIT));
+    h->k->scale(a, h->c4, b->n * e);
+}
+
+static void gather_evidence(const struct head *h, const struct block *b, float *z) {
+    const size_t e = h->e;
+    evidence_logits(h, b, b->spare);
+    for (size_t sign = 0; sign < 2; sign++) {
+        h->k->exp(b->t, b->spare, EVIDENCE_LIMIT, b->n * e);
+        for (size_t i = 0; i < b->n; i++) {
+            h->k->add(z + sign * e, b->t + i * e, e);
+        }
+        h->k->scale(b->spare, -1, b->n * e);
     }
 }
 
-static float mean_momentum(const struct head *h, const struct block *b) {
-    float sum = 0;
+/* s, lambda_i and their mean, from the raw rates. */
+static void take_rates(const struct head *h, size_t j, const struct block *b) {
+    float *step = h->step + j * h->C, *decay = h->decay + j * h->C, sum = 0;
     for (size_t i = 0; i < b->n; i++) {
-        sum += sigmoid(*rate_of(h, b->first + i, 3));
+        const float *raw = h->pass->rates + b->at[i] * 2 * h->M + h->m;
+        step[i] = window_step(raw[0]);
+        decay[i] = window_decay(raw[h->M]);
+        sum += decay[i];
     }
-    return sum / (float)b->n;
+    h->stays[j] = sum / (float)b->n;
 }
 
 void write_forward(const struct head *h, size_t j, float *scratch) {
     const struct kernels *k = h->k;
     const struct block b = lay_block(h, j, scratch);
-    const size_t e = h->e, f = h->f, fe = f * e, n = b.n;
+    const size_t e = h->e, f = h->f;
+    float *w = h->fast + j * h->fe, *z = h->z + j * 2 * e;
+    memcpy(w, w - h->fe, h->fe * sizeof *w);
+    memcpy(z, z - 2 * e, 2 * e * sizeof *z);
+    if (b.n == 0) {
+        return;
+    }
+    take_rates(h, j, &b);
+    k->scale(w, h->stays[j], h->fe);
+    k->add_scaled(w, 1 - h->stays[j], h->w2, h->fe);
+    k->scale(z, h->stays[j], 2 * e);
+
     block_forward(h, j, &b);
-    gather_evidence(h, j, &b, b.d_hat);
-
-    const struct fast d = fast_at(h, b.step);
-    k->gemm(true, false, e, f, n, b.weighed, e, b.h, f, d.w2, f, false);
-    k->swiglu_back(b.g, b.u, b.dh, n * f); /* A, B */
-    for (size_t i = 0; i < n; i++) {
-        k->scale(b.g + i * f, b.lr[i], f);
-        k->scale(b.u + i * f, b.lr[2 * h->C + i], f);
-    }
-    k->gemm(true, false, f, e, n, b.g, f, b.hat, e, d.w1, e, false);
-    k->gemm(true, false, f, e, n, b.u, f, b.hat, e, d.w3, e, false);
-
-    float *m = h->momentum + j * h->set, *w = h->fast + j * h->set;
-    const float theta = h->theta[j] = mean_momentum(h, &b);
-    memcpy(m, m - h->set, h->set * sizeof *m);
-    memcpy(w, b.weights, h->set * sizeof *w);
-    k->scale(m, theta, h->set);
-    for (size_t i = 0; i < 3; i++) {
-        const float norm = h->step_norm[j * 3 + i] = sqrtf(k->square_sum(b.step + i * fe, fe));
-        k->add_scaled(m + i * fe, norm > h->cap[i] ? h->cap[i] / norm : 1, b.step + i * fe, fe);
-    }
-    k->add_scaled(w, -1, m, h->set);
+    gather_evidence(h, &b, z);
+    weighed_error(h, &b, w, b.y);
+    cholesky_solve(k, b.a, b.n, b.y, e, b.rest);
+    weigh(k, &b, b.y, e);
+    k->gemm(true, false, e, f, b.n, b.y, e, b.h, f, w, f, true);
 }
 
 /* ---- the way back ---- */
 
-/* b->step <- the adjoints at d1, d2, d3 before the clip, from those at the momentum. A clipped step
- * is cap d / |d|: what lies along d changes nothing but through cap. */
-static void clip_back(const struct head *h, size_t j, const struct block *b,
-                      const struct adjoint *a) {
+/* From the adjoint at W_, which becomes that at W', to X (b->x), diag(d) T (b->t) and the adjoint
+ * at the steps. */
+static void system_back(const struct head *h, size_t j, const struct block *b, float *g) {
     const struct kernels *k = h->k;
-    const size_t fe = h->f * h->e;
-    const float *m = h->momentum + j * h->set, *before = m - h->set;
-    for (size_t i = 0; i < 3; i++) {
-        float *d = b->step + i * fe;
-        const float *g = a->momentum + i * fe;
-        const float norm = h->step_norm[j * 3 + i], cap = h->cap[i];
-        if (norm <= cap) {
-            memcpy(d, g, fe * sizeof *d);
-            continue;
-        }
-        /* The direction d / |d|, from the momentum: m = theta m' + cap d / |d|. */
-        memcpy(d, m + i * fe, fe * sizeof *d);
-        k->add_scaled(d, -h->theta[j], before + i * fe, fe);
-        k->scale(d, 1 / cap, fe);
-        const float along = dot(d, g, fe);
-        a->cap[i] += along;
-        k->scale(d, -along * cap / norm, fe);
-        k->add_scaled(d, cap / norm, g, fe);
-    }
-}
+    const size_t e = h->e, f = h->f, n = b->n;
+    const float *after = h->fast + j * h->fe, root = 1 / sqrtf((float)f);
+    k->gemm(false, true, n, e, f, b->h, f, g, f, b->t, e, false);
+    weigh(k, b, b->t, e);
+    cholesky_solve(k, b->a, n, b->t, e, b->rest);
 
-/* Adjoints at A and B (in d_g, d_u) and the steps' at lr -> adjoints at dh (in dh), g and u as far
- * as they come from A and B, and at lr1, lr3. g becomes silu(g), u becomes u silu'(g).
- * silu'' = s (1 - s) (2 + g (1 - 2 s)), s the logistic function of g. */
-static void inner_gradient_back(const struct head *h, const struct block *b, float *d_lr1,
-                                float *d_lr3) {
-    const size_t f = h->f;
-    for (size_t i = 0; i < b->n; i++) {
-        const float lr1 = b->lr[i], lr3 = b->lr[2 * h->C + i];
-        float *g = b->g + i * f, *u = b->u + i * f, *dh = b->dh + i * f;
-        float *d_g = b->d_g + i * f, *d_u = b->d_u + i * f, *a = b->a + i * f, *bb = b->b + i * f;
-        float sum1 = 0, sum3 = 0;
-        for (size_t l = 0; l < f; l++) {
-            const float s = sigmoid(g[l]), silu = g[l] * s, slope = s + silu * (1 - s);
-            const float bend = s * (1 - s) * (2 + g[l] * (1 - 2 * s)), rise = u[l] * slope;
-            const float A = dh[l] * rise, B = dh[l] * silu;
-            sum1 += A * d_g[l];
-            sum3 += B * d_u[l];
-            const float dA = lr1 * d_g[l], dB = lr3 * d_u[l];
-            d_g[l] = dh[l] * (dA * u[l] * bend + dB * slope);
-            d_u[l] = dh[l] * dA * slope;
-            dh[l] = dA * rise + dB * silu;
-            a[l] = lr1 * A;
-            bb[l] = lr3 * B;
-            g[l] = silu;
-            u[l] = rise;
-        }
-        d_lr1[i] = sum1;
-        d_lr3[i] = sum3;
-    }
-}
-
-/* From the adjoints at the steps (b->step) to those at N (added to a->fast), at k^ (b->d_hat) and
- * at the step sizes (b->d_lr): the second derivatives of the inner loss. */
-static void steps_back(const struct head *h, const struct block *b, const struct adjoint *a) {
-    const struct kernels *k = h->k;
-    const size_t e = h->e, f = h->f, n = b->n, C = h->C;
-    const struct fast w = fast_at(h, b->weights), d = fast_at(h, b->step), g = fast_at(h, a->fast);
-    /* d1 = (lr1 A)^T K, d3 = (lr3 B)^T K */
-    k->gemm(false, true, n, f, e, b->hat, e, d.w1, e, b->d_g, f, false);
-    k->gemm(false, true, n, f, e, b->hat, e, d.w3, e, b->d_u, f, false);
-    inner_gradient_back(h, b, b->d_lr, b->d_lr + 2 * C);
-    k->gemm(false, false, n, e, f, b->a, f, d.w1, e, b->d_hat, e, false);
-    k->gemm(false, false, n, e, f, b->b, f, d.w3, e, b->d_hat, e, true);
-    /* d2 = (lr2 err)^T H */
-    k->gemm(false, true, n, e, f, b->h, f, d.w2, f, b->d_err, e, false);
+    memcpy(b->spare, b->t, n * e * sizeof *b->t);
+    k->scale(b->spare, -1, n * e);
+    k->gemm(false, false, n, f, e, b->spare, e, after, f, b->x, f, false);
+    weigh(k, b, b->spare, e);
+    k->gemm(true, false, e, f, n, b->spare, e, b->h, f, g, f, true);
+    weighed_error(h, b, after, b->y);
+    k->gemm(false, false, n, f, e, b->y, e, g, f, b->x, f, true);
     for (size_t i = 0; i < n; i++) {
-        b->d_lr[C + i] = dot(b->err + i * e, b->d_err + i * e, e);
-        k->scale(b->d_err + i * e, b->lr[C + i], e);
+        const float d_d =
+            dot(b->x + i * f, b->h + i * f, f) + dot(b->t + i * e, b->values + i * e, e);
+        b->d_step[i] = d_d * root;
     }
-    /* dh = err w2 */
-    k->gemm(false, true, n, e, f, b->dh, f, w.w2, f, b->d_err, e, true);
-    k->gemm(true, false, e, f, n, b->err, e, b->dh, f, g.w2, f, true);
-    /* err = H w2^T - v^; the adjoint of H takes the place of lr1 A */
-    k->gemm(false, false, n, f, e, b->weighed, e, d.w2, f, b->a, f, false);
-    k->gemm(false, false, n, f, e, b->d_err, e, w.w2, f, b->a, f, true);
-    k->gemm(true, false, e, f, n, b->d_err, e, b->h, f, g.w2, f, true);
-    for (size_t i = 0; i < n * f; i++) {
-        b->d_u[i] += b->a[i] * b->g[i];
-        b->d_g[i] += b->a[i] * b->u[i];
-    }
-    /* g = K w1^T, u = K w3^T */
-    k->gemm(true, false, f, e, n, b->d_g, f, b->hat, e, g.w1, e, true);
-    k->gemm(true, false, f, e, n, b->d_u, f, b->hat, e, g.w3, e, true);
-    k->gemm(false, false, n, e, f, b->d_g, f, w.w1, e, b->d_hat, e, true);
-    k->gemm(false, false, n, e, f, b->d_u, f, w.w3, e, b->d_hat, e, true);
+    weigh(k, b, b->t, e);
 }
 
-/* From the adjoint at N = w norm / (|w| + eps), rows of one matrix, to those at w and norm. */
-static void renormalise_back(const float *w, const float *norm, size_t rows, size_t columns,
-                             const struct kernels *k, float *g, float *d_norm) {
-    for (size_t r = 0; r < rows; r++, w += columns, g += columns) {
-        const float length = sqrtf(k->square_sum(w, columns)), inverse = 1 / (length + NORM_EPS);
-        const float along = dot(w, g, columns) * inverse;
-        d_norm[r] += along;
-        k->scale(g, norm[r] * inverse, columns);
-        k->add_scaled(g, -along * norm[r] * inverse / (length + 1e-30f), w, columns);
+/* From X to the features' gradients; b->spare becomes the adjoint at k_map rms(k). */
+static void features_back(const struct head *h, const struct block *b) {
+    const struct kernels *k = h->k;
+    const size_t e = h->e, f = h->f, n = b->n;
+    weigh(k, b, b->x, f);
+    k->swiglu_back(b->g, b->u, b->x, n * f);
+    k->gemm(true, false, f, e, n, b->g, f, b->hat, e, h->d_w1, e, true);
+    k->gemm(true, false, f, e, n, b->u, f, b->hat, e, h->d_w3, e, true);
+    k->gemm(false, false, n, e, f, b->g, f, h->w1, e, b->spare, e, false);
+    k->gemm(false, false, n, e, f, b->u, f, h->w3, e, b->spare, e, true);
+    for (size_t i = 0; i < n; i++) {
+        rms_row_back(b->hat + i * e, b->factor[i], e, b->spare + i * e);
+    }
+    k->gemm(true, false, e, e, n, b->spare, e, b->unit, e, h->pass->gradients.k_map + h->m * e * e,
+            e, true);
+}
+
+/* v <- the adjoint at ev_k k. */
+static void evidence_back(const struct head *h, const struct block *b, const float *d_z, float *v,
+                          float *grown) {
+    const struct kernels *k = h->k;
+    const size_t e = h->e, n = b->n;
+    evidence_logits(h, b, v);
+    k->exp(grown, v, NO_LIMIT, n * e);
+    for (size_t i = 0; i < n * e; i++) {
+        const float up = v[i] < EVIDENCE_LIMIT ? d_z[i % e] * grown[i] : 0;
+        const float down = v[i] > -EVIDENCE_LIMIT ? d_z[e + i % e] / grown[i] : 0;
+        v[i] = (up - down) * h->c4;
+    }
+    k->gemm(true, false, e, e, n, v, e, b->keys, e, h->pass->gradients.ev_k + h->m * e * e, e,
+            true);
+}
+
+/* The adjoint at lambda, from those at W' and z_. */
+static float stays_back(const struct head *h, size_t j, const struct adjoint *a) {
+    const float *w = h->fast + (j - 1) * h->fe, *z = h->z + (j - 1) * 2 * h->e;
+    float sum = dot(a->z, z, 2 * h->e);
+    for (size_t r = 0; r < h->e; r++) {
+        float row = 0;
+        for (size_t c = r * h->f; c < (r + 1) * h->f; c++) {
+            row += a->fast[c] * (w[c] - h->w2[c]);
+        }
+        sum += row;
+    }
+    return sum;
+}
+
+static void rates_back(const struct head *h, size_t j, const struct block *b, float d_stays) {
+    for (size_t i = 0; i < b->n; i++) {
+        float *rate = h->pass->rates + b->at[i] * 2 * h->M + h->m;
+        const float step = h->step[j * h->C + i], decay = h->decay[j * h->C + i];
+        rate[0] =
+            step < WINDOW_MAX_STEP ? b->d_step[i] * -expm1f(-step) : 0; /* by softplus itself */
+        rate[h->M] = d_stays / (float)b->n * decay * (1 - decay);
     }
 }
 
-static void evidence_back(const struct head *h, const struct block *b, const struct adjoint *a,
-                          float *v) {
+/* From the adjoints at k_map rms(k), at ev_k k and at V to those at the base's keys and values. */
+static void inputs_back(const struct head *h, const struct block *b, const float *d_map,
+                        const float *d_evidence, const float *d_values, float *d_key) {
     const struct branch_pass *p = h->pass;
-    const size_t e = h->e;
-    h->k->gemm(false, true, b->n, e, e, b->keys, e, p->values.ev_k + h->m * e * e, e, v, e, false);
-    for (size_t i = 0; i < b->n * e; i++) {
-        const float x = v[i] * h->c4;
-        float g = 0;
-        g += x < EVIDENCE_LIMIT ? a->z[i % e] * expf(x) : 0;
-        g -= -x < EVIDENCE_LIMIT ? a->z[e + i % e] * expf(-x) : 0;
-        v[i] = g * h->c4;
+    const struct kernels *k = h->k;
+    const size_t e = h->e, n = b->n, map = h->m * e * e;
+    k->gemm(false, false, n, e, e, d_map, e, p->values.k_map + map, e, d_key, e, false);
+    for (size_t i = 0; i < n; i++) {
+        rms_row_back(b->unit + i * e, b->unit_factor[i], e, d_key + i * e);
     }
-    h->k->gemm(true, false, e, e, b->n, v, e, b->keys, e, p->gradients.ev_k + h->m * e * e, e,
-               true);
+    k->gemm(false, false, n, e, e, d_evidence, e, p->values.ev_k + map, e, d_key, e, true);
+    for (size_t i = 0; i < n; i++) {
+        const size_t to = (b->at[i] * h->M + h->m) * e;
+        if (p->inputs.k) {
+            k->add(p->inputs.k + to, d_key + i * e, e);
+        }
+        if (p->inputs.v) {
+            k->add_scaled(p->inputs.v + to, 1 / *p->values.v_scale, d_values + i * e, e);
+        }
+    }
 }
 
 void write_back(const struct head *h, size_t j, const struct adjoint *a, float *scratch) {
     const struct kernels *k = h->k;
     const struct block b = lay_block(h, j, scratch);
-    const size_t e = h->e, f = h->f;
-    /* w = N - m, m = theta m' + d */
-    k->add_scaled(a->momentum, -1, a->fast, h->set);
-    const float d_theta = dot(a->momentum, h->momentum + (j - 1) * h->set, h->set);
-    clip_back(h, j, &b, a);
-    k->scale(a->momentum, h->theta[j], h->set);
-
-    block_forward(h, j, &b);
-    steps_back(h, &b, a);
-    float *before = h->fast + (j - 1) * h->set;
-    const struct fast w = fast_at(h, before), g = fast_at(h, a->fast);
-    renormalise_back(w.w1, h->row_norm, f, e, k, g.w1, a->row_norm);
-    renormalise_back(w.w2, h->row_norm + f, e, f, k, g.w2, a->row_norm + f);
-    renormalise_back(w.w3, h->row_norm + f + e, f, e, k, g.w3, a->row_norm + f + e);
-
-    for (size_t i = 0; i < b.n; i++) {
-        rms_row_back(b.hat + i * e, b.factor[i], e, b.d_hat + i * e);
-        for (size_t l = 0; l < 3; l++) {
-            float *rate = rate_of(h, b.first + i, l);
-            *rate = b.d_lr[l * h->C + i] * sigmoid(*rate);
-        }
-        float *momentum = rate_of(h, b.first + i, 3);
-        const float s = sigmoid(*momentum);
-        *momentum = d_theta / (float)b.n * s * (1 - s);
+    if (b.n == 0) {
+        return;
     }
-    k->gemm(true, false, e, e, b.n, b.d_hat, e, b.unit, e, h->pass->gradients.k_map + h->m * e * e,
-            e, true);
-    evidence_back(h, &b, a, b.d_err);
+    block_forward(h, j, &b);
+    system_back(h, j, &b, a->fast);
+    features_back(h, &b);
+    evidence_back(h, &b, a->z, b.y, b.hat);
+    rates_back(h, j, &b, stays_back(h, j, a));
+    if (h->pass->inputs.k || h->pass->inputs.v) {
+        inputs_back(h, &b, b.spare, b.y, b.t, b.hat);
+    }
+    /* W' = w2 + lambda (W - w2),  z_ = lambda z + ... */
+    k->add_scaled(h->d_w2, 1 - h->stays[j], a->fast, h->fe);
+    k->scale(a->fast, h->stays[j], h->fe);
+    k->scale(a->z, h->stays[j], 2 * h->e);
 }

@@ -170,6 +170,7 @@ static struct finetune_result run(struct finetune *f, enum mode mode, const toke
     struct finetune_result r = {.errors = f->errors, .layers = f->layers};
     struct job j = {.f = f, .mode = mode, .window = window, .rate = rate};
     teacher_begin(&f->teacher, ids);
+    branch_list_blocks(&f->shape, f->options.length, window, f->written, f->written_count);
     for (size_t l = 0; l < f->layers; l += j.slots) {
         j.layer = (uint32_t)l;
         j.slots = f->layers - l < f->slot_count ? f->layers - l : f->slot_count;

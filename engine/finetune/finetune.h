@@ -15,9 +15,8 @@ struct finetune_options {
     uint32_t width;  /* f: memory width, a multiple of 16 */
     uint32_t chunk;  /* C */
     uint32_t sinks;  /* S */
-    float clip;
-    float rate;     /* the highest learning rate */
-    bool far_start; /* maps start at the average far rotation, else at identity */
+    float rate;      /* the highest learning rate */
+    bool far_start;  /* maps start at the average far rotation, else at identity */
     uint64_t seed;
 };
 struct finetune_options finetune_defaults(void);

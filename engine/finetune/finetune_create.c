@@ -18,7 +18,6 @@ struct finetune_options finetune_defaults(void) {
                                      .width = 256,
                                      .chunk = SESSION_CHUNK,
                                      .sinks = SESSION_SINKS,
-                                     .clip = 0.1f,
                                      .rate = 5e-3f,
                                      .far_start = false,
                                      .seed = 1};
@@ -44,7 +43,7 @@ static size_t lay_slot(const struct finetune *f, struct slot *s, float *memory) 
     s->gram = part(&at, memory, Q * Q);
     s->sums = (struct loss_sums *)(void *)part(
         &at, memory, L / f->shape.chunk * sizeof *s->sums / sizeof(float));
-    s->pass.rates = part(&at, memory, L * 4 * f->shape.kv_heads);
+    s->pass.rates = part(&at, memory, L * 2 * f->shape.kv_heads);
     s->pass.gates = part(&at, memory, L * f->shape.heads);
     s->pass.y = part(&at, memory, L * Q);
     s->pass.tape = part(
@@ -63,6 +62,8 @@ static bool make_slot(struct finetune *f, struct slot *s, struct error *error) {
     s->pass.kernels = f->teacher.cpu->kernels;
     s->pass.shape = &f->shape;
     s->pass.length = f->options.length;
+    s->pass.written = f->written;
+    s->pass.written_count = f->written_count;
     s->pass.gradients = parameters_bind(&f->shape, s->gradients);
     return teacher_layer_init(&f->teacher, &s->teacher, error);
 }
@@ -124,8 +125,7 @@ static bool make(struct finetune *f, struct error *error) {
                                      .head_dim = c->head_dim,
                                      .memory_width = o->width,
                                      .chunk = o->chunk,
-                                     .sinks = o->sinks,
-                                     .clip = o->clip};
+                                     .sinks = o->sinks};
     f->count = parameters_count(&f->shape);
     if (!check_options(f, error) ||
         !teacher_init(&f->teacher, &f->engine->transformer, o->length, o->chunk, o->sinks, error)) {
@@ -145,10 +145,12 @@ static bool make(struct finetune *f, struct error *error) {
     f->second = calloc(all, sizeof *f->second);
     f->updates = calloc(f->layers, sizeof *f->updates);
     f->errors = calloc(f->layers, sizeof *f->errors);
+    f->written = calloc(f->shape.kv_heads * o->length, sizeof *f->written);
+    f->written_count = calloc(o->length / o->chunk, sizeof *f->written_count);
     f->slots = calloc(f->slot_count, sizeof *f->slots);
     f->scratch = aligned_alloc(64, threads * f->scratch_floats * sizeof *f->scratch);
-    if (!f->values || !f->first || !f->second || !f->updates || !f->errors || !f->slots ||
-        !f->scratch) {
+    if (!f->values || !f->first || !f->second || !f->updates || !f->errors || !f->written ||
+        !f->written_count || !f->slots || !f->scratch) {
         return error_set(error, ERROR_NO_SPACE, "no memory for %zu parameters", all);
     }
     f->teacher.scratch = f->scratch;
@@ -198,6 +200,8 @@ void finetune_destroy(struct finetune *f) {
     free(f->second);
     free(f->updates);
     free(f->errors);
+    free(f->written);
+    free(f->written_count);
     free(f->scratch);
     free(f);
 }

@@ -2,8 +2,8 @@
  *
  * Checkpoints and adapters, as bytes. A checkpoint, little-endian:
  *
- *   "ALLMEMFT", version u32, SHA-256 of the base; options: length, width, chunk, sinks u32, clip,
- *   rate f32, far_start u8, seed u64; layers, parameters of a layer u64; steps, skipped u64;
+ *   "ALLMEMFT", version u32, SHA-256 of the base; options: length, width, chunk, sinks u32, rate
+ *   f32, far_start u8, seed u64; layers, parameters of a layer u64; steps, skipped u64;
  *   struct finetune_run (texts, steps u64, seconds, spent, best f64); updates u32 [layers];
  *   values, first, second moments f32 [layers][count] each; SHA-256 of all before
  */
@@ -14,7 +14,7 @@
 #include "engine/gguf_write.h"
 
 static const char MAGIC[8] = "ALLMEMFT";
-enum { VERSION = 1 };
+enum { VERSION = 2 };
 
 static void put_double(struct bytes *b, double v) {
     uint64_t bits;
@@ -39,7 +39,6 @@ static void put_identity(const struct finetune *f, struct bytes *b) {
     bytes_put_u32(b, o->width);
     bytes_put_u32(b, o->chunk);
     bytes_put_u32(b, o->sinks);
-    bytes_put_f32(b, o->clip);
     bytes_put_f32(b, o->rate);
     bytes_put_u8(b, o->far_start);
     bytes_put_u64(b, o->seed);
@@ -170,7 +169,6 @@ static void put_pairs(const struct finetune *f, const struct finetune_origin *o,
     gguf_put_u32(w, "allmem.width", p->width);
     gguf_put_u32(w, "allmem.chunk", p->chunk);
     gguf_put_u32(w, "allmem.sinks", p->sinks);
-    gguf_put_f32(w, "allmem.clip", p->clip);
     gguf_put_string(w, "allmem.training.version", ALLMEM_VERSION);
     gguf_put_string(w, "allmem.training.date", o->date);
     gguf_put_u32(w, "allmem.training.steps", (uint32_t)f->steps);

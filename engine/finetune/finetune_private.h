@@ -33,6 +33,8 @@ struct finetune {
     float *errors;                  /* [layers] */
     uint64_t steps, skipped;
 
+    uint32_t *written, *written_count; /* as in branch_pass, for the window of the step */
+
     struct slot *slots; /* layers that are worked on together */
     size_t slot_count;
     float *scratch; /* [threads][scratch_floats] */

@@ -22,10 +22,10 @@ size_t parameters_table(const struct branch_shape *s, struct parameter out[PARAM
         {.name = "alpha", .dims = 2, .ne = {e, H}},
         {.name = "gate_w", .dims = 2, .ne = {d, H}},
         {.name = "gate_b", .dims = 1, .ne = {H}},
-        {.name = "lr_w", .dims = 2, .ne = {d, 3 * M}},
-        {.name = "mom_w", .dims = 2, .ne = {d, M}},
-        {.name = "lr_b", .dims = 1, .ne = {3 * M}},
-        {.name = "mom_b", .dims = 1, .ne = {M}},
+        {.name = "step_w", .dims = 2, .ne = {d, M}},
+        {.name = "decay_w", .dims = 2, .ne = {d, M}},
+        {.name = "step_b", .dims = 1, .ne = {M}},
+        {.name = "decay_b", .dims = 1, .ne = {M}},
         {.name = "v_scale", .dims = 1, .ne = {1}},
     };
     size_t at = 0;
@@ -55,13 +55,13 @@ struct branch_values parameters_bind(const struct branch_shape *s, float *values
         const char *name;
         float **to;
     } places[] = {
-        {"w1", &v.w1},         {"w2", &v.w2},
-        {"w3", &v.w3},         {"q_map", &v.q_map},
-        {"k_map", &v.k_map},   {"ev_q", &v.ev_q},
-        {"ev_k", &v.ev_k},     {"gate_lse", &v.gate_lse},
-        {"alpha", &v.alpha},   {"gate_w", &v.gate_w},
-        {"gate_b", &v.gate_b}, {"lr_w", &v.rates_w},
-        {"lr_b", &v.rates_b},  {"v_scale", &v.v_scale},
+        {"w1", &v.w1},          {"w2", &v.w2},
+        {"w3", &v.w3},          {"q_map", &v.q_map},
+        {"k_map", &v.k_map},    {"ev_q", &v.ev_q},
+        {"ev_k", &v.ev_k},      {"gate_lse", &v.gate_lse},
+        {"alpha", &v.alpha},    {"gate_w", &v.gate_w},
+        {"gate_b", &v.gate_b},  {"step_w", &v.rates_w},
+        {"step_b", &v.rates_b}, {"v_scale", &v.v_scale},
     };
     size_t bound = 0;
     for (size_t i = 0; i < PARAMETERS; i++) {

@@ -17,19 +17,19 @@ struct branch_shape {
     size_t memory_width; /* f */
     size_t chunk;        /* C */
     size_t sinks;        /* S, at most C */
-    float clip;          /* a step is at most this share of the initial matrix */
 };
 
-/* Where each parameter starts in a run of floats. lr and mom stand together, so that the rows of
- * rates_w and rates_b are the step sizes of w1 [M], of w2, of w3, then momentum. */
+/* Where each parameter starts in a run of floats. step and decay stand together, so that the rows
+ * of rates_w and rates_b are the steps [M], then the decays [M]. */
 struct branch_values {
-    float *w1, *w2, *w3;      /* [M][f][e], [M][e][f], [M][f][e] */
+    float *w1, *w3;           /* [M][f][e]: features */
+    float *w2;                /* [M][e][f]: the memory before anything is written */
     float *q_map, *k_map;     /* [H][e][e], [M][e][e] */
     float *ev_q, *ev_k;       /* [H][e][e], [M][e][e] */
     float *gate_lse;          /* [H] */
     float *alpha;             /* [H][e] */
     float *gate_w, *gate_b;   /* [H][d], [H] */
-    float *rates_w, *rates_b; /* [4M][d], [4M] */
+    float *rates_w, *rates_b; /* [2M][d], [2M] */
     float *v_scale;           /* [1]; set once, not trained */
 };
 

@@ -7,8 +7,9 @@
 #include <math.h>
 #include <string.h>
 
-static const double FIRST_RATE = 3e-4; /* of the inner steps */
-static const float FIRST_LSE = -1;     /* the gate opens as the window's own attention thins out */
+static const double FIRST_STEP = 0.5; /* s */
+static const float FIRST_DECAY = 6;   /* lambda = 0.9975, before the logistic function */
+static const float FIRST_LSE = -1;    /* the gate opens as the window's own attention thins out */
 
 uint64_t random_next(uint64_t *state) {
     uint64_t z = *state += 0x9e3779b97f4a7c15u;
@@ -85,9 +86,9 @@ void start_values(const struct branch_shape *s, const struct rope *rope, struct 
     copies(v->ev_q, H, e * e);
     copies(v->k_map, M, e * e);
     copies(v->ev_k, M, e * e);
-    fill(v->rates_w, 4 * M * d, 0);
-    fill(v->rates_b, 3 * M, (float)log(expm1(FIRST_RATE)));
-    fill(v->rates_b + 3 * M, M, 0);
+    fill(v->rates_w, 2 * M * d, 0);
+    fill(v->rates_b, M, (float)log(expm1(FIRST_STEP)));
+    fill(v->rates_b + M, M, FIRST_DECAY);
     fill(v->gate_w, H * d, 0);
     fill(v->gate_b, H, 0);
     fill(v->gate_lse, H, FIRST_LSE);

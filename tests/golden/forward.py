@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Writes forward.h: logits of tiny models, computed in PyTorch in double precision from the bytes
 that tiny_model_tool writes: the transformers with full attention, and with the window, its sinks and
-kept tokens, and the memory. The fast weights' gradients come from autograd. It follows the maths of
+kept tokens, and the memory, each of whose writes is solved as least squares over all weights. It follows the maths of
 engine/README.md one token at a time where the engine works on blocks, and shares no code with it.
 
     pip install gguf==0.19.0 numpy torch
@@ -105,47 +105,40 @@ def rms(x, eps=1e-6, weight=1.0):
 
 
 class Head:
-    """One memory head: fast weights, momentum, evidence."""
+    """One memory head: fast weights, evidence."""
 
-    def __init__(self, p, m, chunk_clip):
+    def __init__(self, p, m):
         self.p, self.m = p, m
-        self.w = [p[f"w{i}"][m].clone() for i in (1, 2, 3)]
-        self.norms = [w.norm(dim=1, keepdim=True) for w in self.w]
-        self.caps = [chunk_clip * w.norm() for w in self.w]
-        self.momentum = [torch.zeros_like(w) for w in self.w]
-        self.z, self.count, self.clipped = 0, 0, 0
+        self.w = p["w2"][m].clone()
+        self.z, self.count = 0, 0
 
-    @staticmethod
-    def net(w, x):
-        w1, w2, w3 = w
-        return (torch.nn.functional.silu(x @ w1.T) * (x @ w3.T)) @ w2.T
+    def hidden(self, x):
+        w1, w3 = self.p["w1"][self.m], self.p["w3"][self.m]
+        return torch.nn.functional.silu(x @ w1.T) * (x @ w3.T)
 
     def write(self, keys, values, rates, learns):
-        """keys, values [n, e]; rates [n, 4]"""
+        """keys, values [n, e]; rates [n, 2]"""
         p, m = self.p, self.m
         a = keys @ p["ev_k"][m].T * keys.shape[1] ** -0.25
-        self.z = self.z + torch.cat((a.clamp(max=15).exp(), (-a).clamp(max=15).exp()), 1).sum(0)
+        stays = rates[:, 1].mean()
+        self.z = stays * self.z + torch.cat((a.clamp(max=15).exp(), (-a).clamp(max=15).exp()), 1).sum(0)
         self.count += len(keys)
         if not learns:
             return
-        w = [(w / (w.norm(dim=1, keepdim=True) + 1e-6) * n).requires_grad_() for w, n in zip(self.w, self.norms)]
-        x = rms(rms(keys) @ p["k_map"][m].T)
-        loss = 0.5 * (self.net(w, x) - values / p["v_scale"]).square().sum(1)  # per token
-        theta = rates[:, 3].mean()
-        for i in range(3):
-            (d,) = torch.autograd.grad((loss * rates[:, i]).sum(), w[i], retain_graph=True)
-            if d.norm() > self.caps[i]:
-                d = d * (self.caps[i] / d.norm())
-                self.clipped += 1
-            self.momentum[i] = theta * self.momentum[i] + d
-        self.w = [(a - b).detach() for a, b in zip(w, self.momentum)]
+        before = p["w2"][m] + stays * (self.w - p["w2"][m])
+        h = self.hidden(rms(rms(keys) @ p["k_map"][m].T))
+        d = rates[:, :1] / math.sqrt(h.shape[1])
+        # sum |d (W h - v)|^2 + |W - before|^2, as one overdetermined system for W^T
+        left = torch.cat((d * h, torch.eye(h.shape[1])))
+        right = torch.cat((d * values / p["v_scale"], before.T))
+        self.w = torch.linalg.lstsq(left, right).solution.T
 
     def read(self, h, q, out, lse, x):
         """What query head h gets, given the window's output."""
         p = self.p
         if self.count == 0:
             return out
-        o = self.net(self.w, rms(rms(q) @ p["q_map"][h].T))
+        o = self.w @ self.hidden(rms(rms(q) @ p["q_map"][h].T))
         a = q @ p["ev_q"][h].T * len(q) ** -0.25
         phi = torch.cat((a.softmax(0), (-a).softmax(0)))
         evidence = (phi @ self.z + 1e-9).log()
@@ -155,7 +148,7 @@ class Head:
 
 def attention(x, q, k, v, rope, o, far, branch):
     """x [n, d]; q [n, H, e], k and v [n, M, e] before RoPE -> [n, H, e]. `far` is the distance from
-    which on sinks and kept tokens are clipped; branch: the layer's memory parameters and clip."""
+    which on sinks and kept tokens are clipped; branch: the layer's memory parameters."""
     n, H, e = q.shape
     M, scale = k.shape[1], rope.magnitude**2 / math.sqrt(e)
     rounded = lambda y: y.half().double()  # as the cache does: it moves these logits by 1e-3
@@ -170,11 +163,9 @@ def attention(x, q, k, v, rope, o, far, branch):
         kept_before = {}
         head = None
         if o.memory:
-            head = Head(branch[0], m, branch[1])
-            b = branch[0]
-            lr = torch.nn.functional.softplus(x @ b["lr_w"].T + b["lr_b"])
-            rates = torch.stack([lr[:, i * M + m] for i in range(3)]
-                                + [torch.sigmoid(x @ b["mom_w"][m] + b["mom_b"][m])], 1)
+            head = Head(branch, m)
+            raw = [x @ branch[f"{name}_w"][m] + branch[f"{name}_b"][m] for name in ("step", "decay")]
+            rates = torch.stack([torch.nn.functional.softplus(raw[0]), torch.sigmoid(raw[1])], 1)
         sinks, kept, ring = [], [], []
         for p in range(n):
             t = p - p % o.C
@@ -209,7 +200,7 @@ def attention(x, q, k, v, rope, o, far, branch):
                 if o.memory:
                     out[p, h] = head.read(h, q[p, h], out[p, h], lse, x[p])
         if o.memory and o.writes:
-            print(f"  memory head {m}: {head.count} written, {head.clipped} steps clipped", file=sys.stderr)
+            print(f"  memory head {m}: {head.count} written", file=sys.stderr)
     if margin < math.inf:
         print(f"  closest choice of a kept token: {margin:.1e}", file=sys.stderr)
     return out
@@ -234,8 +225,7 @@ def forward(keys, w, adapter, o, ids):
         branch = None
         if o.memory:
             prefix = f"blk.{layer}.mem_"
-            parameters = {name[len(prefix) :]: t for name, t in adapter[1].items() if name.startswith(prefix)}
-            branch = (parameters, adapter[0]["allmem.clip"])
+            branch = {name[len(prefix) :]: t for name, t in adapter[1].items() if name.startswith(prefix)}
         mixed = attention(x, q, k, v, rope, o, far, branch)
         y = y + mixed.reshape(len(ids), -1) @ b["attn_output.weight"].T
         x = rms(y, eps, b["ffn_norm.weight"])
@@ -267,5 +257,4 @@ def main(tool):
     print("};")
 
 
-with torch.enable_grad():
-    main(sys.argv[1])
+main(sys.argv[1])

@@ -49,10 +49,30 @@ static void draw_values(const struct branch_case *c, const struct branch_values 
     draw(random, v->alpha, H * e, 0.5f, 0.2f);
     draw(random, v->gate_w, H * d, 0, 0.2f);
     draw(random, v->gate_b, H, -1, 0.3f);
-    draw(random, v->rates_w, 4 * M * d, 0, 0.2f);
-    draw(random, v->rates_b, 3 * M, c->rate, 0.2f);
-    draw(random, v->rates_b + 3 * M, M, 0.3f, 0.2f);
+    draw(random, v->rates_w, 2 * M * d, 0, 0.2f);
+    draw(random, v->rates_b, M, c->step, 0.2f);
+    draw(random, v->rates_b + M, M, c->decay, 0.2f);
     *v->v_scale = 0.9f;
+}
+
+size_t branch_variables(const struct branch_case *c, struct branch_variable out[BRANCH_VARIABLES]) {
+    const struct branch_shape *s = &c->shape;
+    const size_t L = c->length, Q = s->heads * s->head_dim, K = s->kv_heads * s->head_dim;
+    const struct branch_variable inputs[BRANCH_INPUTS] = {
+        {"x", 0, L * s->width}, {"q", 0, L * Q},   {"k", 0, L * K},
+        {"v", 0, L * K},        {"swa", 0, L * Q}, {"lse", 0, L * s->heads},
+    };
+    struct parameter table[PARAMETERS];
+    size_t at = parameters_table(s, table);
+    for (size_t i = 0; i < PARAMETERS; i++) {
+        out[i] = (struct branch_variable){table[i].name, table[i].offset, table[i].count};
+    }
+    for (size_t i = 0; i < BRANCH_INPUTS; i++) {
+        out[PARAMETERS + i] = inputs[i];
+        out[PARAMETERS + i].offset = at;
+        at += inputs[i].count;
+    }
+    return at;
 }
 
 /* Cuts the memory into its parts, or measures it where `at` starts at NULL. */
@@ -64,21 +84,16 @@ static float *part(size_t *at, float *memory, size_t floats) {
 
 static size_t lay(struct branch_problem *b, const struct branch_case *c, float *memory) {
     const struct branch_shape *s = &c->shape;
-    const size_t L = c->length, d = s->width, Q = s->heads * s->head_dim,
-                 K = s->kv_heads * s->head_dim;
+    const size_t L = c->length, d = s->width, Q = s->heads * s->head_dim;
     struct branch_pass *p = &b->pass;
     size_t at = 0;
-    p->x = part(&at, memory, L * d);
-    p->q = part(&at, memory, L * Q);
-    p->k = part(&at, memory, L * K);
-    p->v = part(&at, memory, L * K);
-    p->swa = part(&at, memory, L * Q);
-    p->lse = part(&at, memory, L * s->heads);
     b->full = part(&at, memory, L * Q);
     b->wo = part(&at, memory, d * Q);
-    b->values = part(&at, memory, b->count);
+    b->variables = part(&at, memory, b->count);
     b->gradients = part(&at, memory, b->count);
-    p->rates = part(&at, memory, L * 4 * s->kv_heads);
+    b->written = (uint32_t *)(void *)part(&at, memory, s->kv_heads * L);
+    b->written_count = (uint32_t *)(void *)part(&at, memory, L);
+    p->rates = part(&at, memory, L * 2 * s->kv_heads);
     p->gates = part(&at, memory, L * s->heads);
     p->y = part(&at, memory, L * Q);
     p->tape = part(&at, memory, s->kv_heads * branch_tape_floats(s, L, c->window));
@@ -87,13 +102,60 @@ static size_t lay(struct branch_problem *b, const struct branch_case *c, float *
     return at;
 }
 
+/* The pass's pointers into the two runs. */
+static void bind(struct branch_problem *b, const struct branch_case *c) {
+    struct branch_variable t[BRANCH_VARIABLES];
+    struct branch_pass *p = &b->pass;
+    branch_variables(c, t);
+    p->values = parameters_bind(&c->shape, b->variables);
+    p->gradients = parameters_bind(&c->shape, b->gradients);
+    const struct branch_variable *in = t + PARAMETERS;
+    p->x = b->variables + in[0].offset;
+    p->q = b->variables + in[1].offset;
+    p->k = b->variables + in[2].offset;
+    p->v = b->variables + in[3].offset;
+    p->swa = b->variables + in[4].offset;
+    p->lse = b->variables + in[5].offset;
+    p->inputs = (struct branch_inputs){.q = b->gradients + in[1].offset,
+                                       .k = b->gradients + in[2].offset,
+                                       .v = b->gradients + in[3].offset,
+                                       .swa = b->gradients + in[4].offset,
+                                       .lse = b->gradients + in[5].offset};
+    memset(b->gradients + in[0].offset, 0, (b->count - in[0].offset) * sizeof *b->gradients);
+    p->written = b->written;
+    p->written_count = b->written_count;
+}
+
+/* Writes for head m what is let go of: of the kept ones and a block, all but the best. */
+static void list_dropped(const struct branch_case *c, size_t m, const float *scores,
+                         struct branch_problem *b) {
+    const size_t C = c->shape.chunk, writes = branch_writes(&c->shape, c->length, c->window);
+    uint32_t held[64];
+    size_t count = 0;
+    for (size_t j = 0; j < writes; j++) {
+        for (size_t i = j ? 0 : c->shape.sinks; i < C; i++) {
+            held[count++] = (uint32_t)(j * C + i);
+        }
+        b->written_count[j] = 0;
+        while (count > c->keep) {
+            size_t worst = 0;
+            for (size_t i = 1; i < count; i++) {
+                worst = scores[held[i]] < scores[held[worst]] ? i : worst;
+            }
+            b->written[(m * writes + j) * C + b->written_count[j]++] = held[worst];
+            held[worst] = held[--count];
+        }
+    }
+}
+
 struct branch_problem *branch_problem_create(const struct branch_case *c,
                                              const struct kernels *kernels) {
     struct branch_problem *b = calloc(1, sizeof *b);
     if (!b) {
         return NULL;
     }
-    b->count = parameters_count(&c->shape);
+    struct branch_variable table[BRANCH_VARIABLES];
+    b->count = branch_variables(c, table);
     const size_t floats = lay(b, c, NULL);
     b->memory = aligned_alloc(64, floats * sizeof(float));
     if (!b->memory) {
@@ -109,19 +171,24 @@ struct branch_problem *branch_problem_create(const struct branch_case *c,
     p->shape = &c->shape;
     p->length = c->length;
     p->window = c->window;
-    p->values = parameters_bind(&c->shape, b->values);
-    p->gradients = parameters_bind(&c->shape, b->gradients);
-    const size_t Q = c->shape.heads * c->shape.head_dim, K = c->shape.kv_heads * c->shape.head_dim;
+    bind(b, c);
+    const size_t L = c->length, M = c->shape.kv_heads, Q = c->shape.heads * c->shape.head_dim,
+                 K = M * c->shape.head_dim;
     uint64_t random = c->seed;
-    draw(&random, (float *)p->x, c->length * c->shape.width, 0, 1);
-    draw(&random, (float *)p->q, c->length * Q, 0, 1);
-    draw(&random, (float *)p->k, c->length * K, 0, 1);
-    draw(&random, (float *)p->v, c->length * K, 0, 1);
-    draw(&random, (float *)p->swa, c->length * Q, 0, 1);
-    draw(&random, (float *)p->lse, c->length * c->shape.heads, 3, 0.5f);
-    draw(&random, b->full, c->length * Q, 0, 1);
+    draw(&random, (float *)p->x, L * c->shape.width, 0, 1);
+    draw(&random, (float *)p->q, L * Q, 0, 1);
+    draw(&random, (float *)p->k, L * K, 0, 1);
+    draw(&random, (float *)p->v, L * K, 0, 1);
+    draw(&random, (float *)p->swa, L * Q, 0, 1);
+    draw(&random, (float *)p->lse, L * c->shape.heads, 3, 0.5f);
+    draw(&random, b->full, L * Q, 0, 1);
     draw(&random, b->wo, c->shape.width * Q, 0, 0.3f);
     draw_values(c, &p->values, &random);
+    branch_list_blocks(&c->shape, L, c->window, b->written, b->written_count);
+    for (size_t m = 0; c->keep && m < M; m++) {
+        draw(&random, b->scratch, L, 0, 1);
+        list_dropped(c, m, b->scratch, b);
+    }
     return b;
 }
 
@@ -146,10 +213,14 @@ double branch_problem_back(struct branch_problem *b) {
     loss_gram(p->kernels, b->wo, p->shape->width, Q, 0, Q, b->gram);
     struct loss_sums sums = loss_rows(p->kernels, b->gram, Q, p->length - W, p->y + W * Q,
                                       b->full + W * Q, p->swa + W * Q, b->scratch);
+    memset(p->y, 0, W * Q * sizeof *p->y);
     for (size_t m = 0; m < p->shape->kv_heads; m++) {
         branch_back(p, m, b->scratch);
     }
     branch_project_back(p);
+    float *dx = b->gradients + parameters_count(p->shape);
+    branch_project_inputs(p, 0, W, dx); /* in two parts, as threads would */
+    branch_project_inputs(p, W, p->length - W, dx);
     for (size_t i = 0; i < b->count; i++) {
         b->gradients[i] *= (float)(2 / sums.base);
     }

@@ -7,6 +7,7 @@
 
 #include "tests/tools/branch_case.h"
 
-/* `values` are the branch's parameters in the order of parameters_table. y is [L][H*e] or NULL.
- * NAN when memory runs out. */
-double branch_exact_loss(const struct branch_problem *b, const double *values, double *y);
+/* At `variables`, in the order of branch_variables. y is [L][H*e] or NULL. NAN when memory runs
+ * out.
+ */
+double branch_exact_loss(const struct branch_problem *b, const double *variables, double *y);

@@ -59,10 +59,10 @@ static bool put_layer(struct gguf_writer *w, const struct tiny_adapter *a,
         {"w3", {e, f, M}, 0, per_e, false},
         {"q_map", {e, e, H}, 1, 0.3f * per_e, true},
         {"k_map", {e, e, M}, 1, 0.3f * per_e, true},
-        {"lr_w", {d, 3 * M}, 0, 0.5f * per_d, false},
-        {"lr_b", {3 * M}, a->rate, 0.2f, false},
-        {"mom_w", {d, M}, 0, 0.5f * per_d, false},
-        {"mom_b", {M}, a->momentum, 0.2f, false},
+        {"step_w", {d, M}, 0, 0.5f * per_d, false},
+        {"step_b", {M}, a->step, 0.2f, false},
+        {"decay_w", {d, M}, 0, 0.5f * per_d, false},
+        {"decay_b", {M}, a->decay, 0.2f, false},
         {"gate_w", {d, H}, 0, 0.3f * per_d, false},
         {"gate_b", {H}, a->gate, 0.2f, false},
         {"gate_lse", {H}, -1, 0.1f, false},
@@ -80,14 +80,8 @@ static bool put_layer(struct gguf_writer *w, const struct tiny_adapter *a,
 }
 
 struct tiny_adapter tiny_adapter_of(void) {
-    return (struct tiny_adapter){.seed = 1,
-                                 .width = 32,
-                                 .chunk = 16,
-                                 .sinks = 4,
-                                 .clip = 0.1f,
-                                 .rate = -5.5f,
-                                 .momentum = 0,
-                                 .gate = -1};
+    return (struct tiny_adapter){
+        .seed = 1, .width = 32, .chunk = 16, .sinks = 4, .step = 0, .decay = 3, .gate = -1};
 }
 
 bool tiny_adapter_build(const struct tiny_adapter *a, const struct model *model, struct bytes *out,
@@ -104,7 +98,6 @@ bool tiny_adapter_build(const struct tiny_adapter *a, const struct model *model,
     gguf_put_u32(&w, "allmem.width", a->width);
     gguf_put_u32(&w, "allmem.chunk", a->chunk);
     gguf_put_u32(&w, "allmem.sinks", a->sinks);
-    gguf_put_f32(&w, "allmem.clip", a->clip);
     bool ok = true;
     for (uint32_t l = 0; ok && l < model->config.layers; l++) {
         ok = put_layer(&w, a, &model->config, l, &random);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * engine/finetune/branch: the trained form of the memory against an independent forward in double
- * precision, its gradients against finite differences of that and against PyTorch.
+ * precision, its gradients, at parameters and at what the base brings, against finite differences
+ * of that and against PyTorch.
  */
 #include <math.h>
 #include <setjmp.h>
@@ -15,7 +16,7 @@
 #include "tests/golden/finetune.h"
 #include "tests/tools/branch_exact.h"
 
-enum { GOLDENS = sizeof goldens / sizeof *goldens };
+enum { GOLDENS = sizeof goldens / sizeof *goldens, V_SCALE = PARAMETERS - 1 /* not trained */ };
 
 static double *doubles_of(const float *values, size_t n) {
     double *d = calloc(n, sizeof *d);
@@ -54,7 +55,7 @@ static void forward_is_the_exact_one(void **state) {
             assert_non_null(b);
             const size_t n =
                 b->pass.length * goldens[i].c.shape.heads * goldens[i].c.shape.head_dim;
-            double *values = doubles_of(b->values, b->count), *y = calloc(n, sizeof *y);
+            double *values = doubles_of(b->variables, b->count), *y = calloc(n, sizeof *y);
             assert_non_null(y);
             const double loss = branch_exact_loss(b, values, y);
             branch_problem_forward(b);
@@ -84,9 +85,12 @@ static void gradients_are_those_of_pytorch(void **state) {
             branch_problem_forward(b);
             branch_problem_back(b);
             double *expected = doubles_of(goldens[i].gradients, b->count);
-            struct parameter table[PARAMETERS];
-            parameters_table(&goldens[i].c.shape, table);
-            for (size_t t = 0; t + 1 < PARAMETERS; t++) {
+            struct branch_variable table[BRANCH_VARIABLES];
+            branch_variables(&goldens[i].c, table);
+            for (size_t t = 0; t < BRANCH_VARIABLES; t++) {
+                if (t == V_SCALE) {
+                    continue;
+                }
                 const struct difference d = difference_of(
                     b->gradients + table[t].offset, expected + table[t].offset, table[t].count);
                 if (!(d.largest <= 1e-4) || !(d.overall <= 1e-4)) {
@@ -94,7 +98,7 @@ static void gradients_are_those_of_pytorch(void **state) {
                              goldens[i].name, table[t].name, d.largest, d.overall);
                 }
             }
-            assert_true(b->gradients[table[PARAMETERS - 1].offset] == 0); /* v_scale */
+            assert_true(b->gradients[table[V_SCALE].offset] == 0);
             free(expected);
             branch_problem_destroy(b);
         }
@@ -112,7 +116,7 @@ static double slope_at(const struct branch_problem *b, double *values, size_t i)
     return (up - down) / (2 * step);
 }
 
-/* Every single parameter: its gradient within 1e-3 of itself, or of a hundredth of its tensor's
+/* Every single number: its gradient within 1e-3 of itself, or of a hundredth of its tensor's
  * largest where it is smaller than that. */
 static void gradients_are_finite_differences(void **state) {
     (void)state;
@@ -121,10 +125,13 @@ static void gradients_are_finite_differences(void **state) {
         assert_non_null(b);
         branch_problem_forward(b);
         branch_problem_back(b);
-        double *values = doubles_of(b->values, b->count);
-        struct parameter table[PARAMETERS];
-        parameters_table(&goldens[i].c.shape, table);
-        for (size_t t = 0; t + 1 < PARAMETERS; t++) {
+        double *values = doubles_of(b->variables, b->count);
+        struct branch_variable table[BRANCH_VARIABLES];
+        branch_variables(&goldens[i].c, table);
+        for (size_t t = 0; t < BRANCH_VARIABLES; t++) {
+            if (t == V_SCALE) {
+                continue;
+            }
             const float *found = b->gradients + table[t].offset;
             float top = 0;
             for (size_t l = 0; l < table[t].count; l++) {

@@ -210,7 +210,7 @@ static void far_start_is_the_mean_rotation(void **state) {
         struct rope rope;
         assert_true(tiny_model_load(&model, &l, NULL));
         assert_true(rope_init(&rope, &l.m.config.rope, NULL));
-        const struct branch_shape shape = {8, 1, 1, E, 16, 4, 0, 0.1f};
+        const struct branch_shape shape = {8, 1, 1, E, 16, 4, 0};
         float *values = calloc(parameters_count(&shape), sizeof *values), q[E], k[E], turn[E];
         assert_non_null(values);
         const struct branch_values v = parameters_bind(&shape, values);

@@ -72,8 +72,7 @@ static struct inputs make_inputs(const struct model_config *c) {
                                   .head_dim = c->head_dim,
                                   .memory_width = F,
                                   .chunk = C,
-                                  .sinks = S,
-                                  .clip = finetune_defaults().clip}};
+                                  .sinks = S}};
     const size_t K = (size_t)c->kv_heads * c->head_dim;
     assert_true(rope_init(&in.rope, &c->rope, NULL));
     in.x = numbers(1, (size_t)L * c->width);
@@ -109,17 +108,19 @@ static struct trained run_trained(const struct inputs *in, const float *values, 
     const struct kernels *k = kernels_choose();
     const size_t H = in->shape.heads, M = in->shape.kv_heads, Q = H * in->shape.head_dim,
                  K = M * in->shape.head_dim, count = parameters_count(&in->shape);
-    struct trained t = {numbers(0, L * Q), numbers(0, L * 4 * M), numbers(0, L * H),
+    struct trained t = {numbers(0, L * Q), numbers(0, L * 2 * M), numbers(0, L * H),
                         numbers(0, L * Q)};
     float *swa = numbers(0, L * Q), *lse = numbers(0, L * H), *own = numbers(0, count);
     uint16_t *halves = calloc(2 * L * K, sizeof *halves);
+    uint32_t *written = calloc(M * L, sizeof *written), *counts = calloc(L, sizeof *counts);
     float *tape = numbers(0, M * branch_tape_floats(&in->shape, L, W));
     struct attention_pass a = {
         k,    &in->rope, in->turns, H,     M,      in->shape.head_dim, L,      W,   C,  S,
         clip, in->q,     in->k,     in->v, halves, halves + L * K,     t.full, swa, lse};
     const size_t floats = attention_scratch(&a) + branch_scratch_floats(&in->shape);
     float *scratch = aligned_alloc(64, (floats + 15) / 16 * 64);
-    assert_true(halves && scratch);
+    assert_true(halves && written && counts && scratch);
+    branch_list_blocks(&in->shape, L, W, written, counts);
     attention_store(&a, 0, L);
     for (size_t i = 0; i < H * (L / C); i++) {
         attention_block(&a, i % H, i / H * C, scratch);
@@ -136,6 +137,8 @@ static struct trained run_trained(const struct inputs *in, const float *values, 
                                   .v = in->v,
                                   .swa = swa,
                                   .lse = lse,
+                                  .written = written,
+                                  .written_count = counts,
                                   .rates = t.rates,
                                   .gates = t.gates,
                                   .y = t.y,
@@ -144,7 +147,7 @@ static struct trained run_trained(const struct inputs *in, const float *values, 
     for (size_t m = 0; m < M; m++) {
         branch_forward(&p, m, scratch);
     }
-    void *mine[] = {swa, lse, own, halves, tape, scratch};
+    void *mine[] = {swa, lse, own, halves, written, counts, tape, scratch};
     for (size_t i = 0; i < sizeof mine / sizeof *mine; i++) {
         free(mine[i]);
     }
@@ -164,7 +167,7 @@ static struct buffer *buffer_of(struct backend *b, const void *data, size_t byte
 static void run_backend(const struct inputs *in, const struct memory_branch *memory,
                         const struct trained *t, size_t window, size_t clip, bool writes,
                         float *out) {
-    const size_t H = in->shape.heads, M = in->shape.kv_heads, e = in->shape.head_dim, fe = F * e;
+    const size_t H = in->shape.heads, M = in->shape.kv_heads, e = in->shape.head_dim;
     struct backend *b = cpu_backend_create(1, NULL);
     const struct window_shape s = {.layers = 1,
                                    .heads = (uint32_t)H,
@@ -186,13 +189,11 @@ static void run_backend(const struct inputs *in, const struct memory_branch *mem
                                   .q = buffer_of(b, in->q, L * H * e * sizeof(float)),
                                   .k = buffer_of(b, in->k, L * M * e * sizeof(float)),
                                   .v = buffer_of(b, in->v, L * M * e * sizeof(float)),
-                                  .rates = buffer_of(b, t->rates, L * 4 * M * sizeof(float)),
+                                  .rates = buffer_of(b, t->rates, L * 2 * M * sizeof(float)),
                                   .gate = buffer_of(b, t->gates, L * H * sizeof(float)),
                                   .out = buffer_of(b, NULL, L * H * e * sizeof(float))};
-    for (size_t i = 0; memory && i < 3 * M; i++) {
-        const float *initial[3] = {memory->w1, memory->w2, memory->w3};
-        b->ops->buffer_write(b, step.state, layout.fast + i * fe * sizeof(float),
-                             initial[i % 3] + i / 3 * fe, fe * sizeof(float));
+    if (memory) {
+        b->ops->buffer_write(b, step.state, layout.fast, memory->w2, M * F * e * sizeof(float));
     }
     b->ops->positions(b, &in->rope, &s, 0, L);
     for (; step.position < L; step.position += C, step.row += C) {
@@ -247,8 +248,9 @@ static void trained_form_is_what_reading_computes(void **state) {
     }
     struct inputs in = make_inputs(&loaded.m.config);
     const struct branch_values v = parameters_bind(&in.shape, (float *)finetune_values(f, LAYER));
-    for (size_t i = 0; i < 3 * in.shape.kv_heads; i++) {
-        v.rates_b[i] = -2; /* as after long training: steps that matter */
+    for (size_t i = 0; i < in.shape.kv_heads; i++) { /* as after long training */
+        v.rates_b[i] = 2;
+        v.rates_b[in.shape.kv_heads + i] = 1;
     }
     struct adapter a;
     open_adapter(f, &loaded.m, &a);

@@ -396,6 +396,11 @@ static void check_rows(const struct kernels *set) {
             near(y[j], slope * (s + x[j] * s * (1 - s)), fabs(slope) * (1 + fabs(x[j])));
             near(z[j], d[j] * x[j] * s, fabs(d[j] * x[j] * s));
         }
+        set->exp(y, x, 15, n);
+        for (size_t j = 0; j < n; j++) {
+            const double v = exp(fmin(x[j], 15));
+            near(y[j], v, v);
+        }
         memcpy(y, x, n * sizeof *y);
         set->add(y, w, n);
         set->add_scaled(y, 3, d, n);

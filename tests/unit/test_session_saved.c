@@ -324,7 +324,7 @@ static void headers_of_other_programs_are_refused(void **state) {
     } cases[] = {
         {"magic", AT_MAGIC, 0, "no saved session"},
         {"format", AT_MAGIC + 4, 0x32534d45, "no saved session"},
-        {"version", AT_SPEC, 2, "version 2, this program reads 1"},
+        {"version", AT_SPEC, 1, "version 1, this program reads 2"},
         {"window 0", AT_WINDOW, 0, "window is 0"},
         {"window odd", AT_WINDOW, 97, "window is 97"},
         {"window huge", AT_WINDOW, UINT32_MAX - 15, "window is 4294967280"},
@@ -418,8 +418,8 @@ static void numbers_that_are_not_finite_are_refused(void **state) {
         {"key", l.keys + 6, true},         {"value", l.values, true},
         {"far key", l.far_keys + 2, true}, {"score", l.scores + 8, false},
         {"rate", l.rates + 4, false},      {"weight", l.fast, false},
-        {"weight", l.momentum - 4, false}, {"momentum", l.momentum + 40, false},
-        {"evidence", l.evidence, false},   {"evidence", l.bytes - 4, false},
+        {"weight", l.evidence - 4, false}, {"evidence", l.evidence, false},
+        {"evidence", l.bytes - 4, false},
     };
     struct engine *e = usual_engine();
     struct session *s = read_text(e, &usual, 200);

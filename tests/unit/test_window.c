@@ -105,10 +105,9 @@ static void parts_of_the_state_do_not_overlap(void **state) {
                 {l.values, M * slots * e * 2},
                 {l.far_keys, M * (s.sinks + s.keep) * e * 2},
                 {l.scores, M * slots * 4},
-                {l.rates, M * slots * 16},
+                {l.rates, M * slots * 8},
                 {l.kept_at, M * s.keep * 4},
-                {l.fast, M * 3 * f * e * 4},
-                {l.momentum, M * 3 * f * e * 4},
+                {l.fast, M * f * e * 4},
                 {l.evidence, f ? M * 2 * e * 4 : 0},
                 {l.bytes, 0},
             };
@@ -158,11 +157,32 @@ static void shapes_without_sense_are_refused(void **state) {
     }
 }
 
+static void rates_stay_within_their_limits(void **state) {
+    (void)state;
+    static const struct {
+        float raw, step, decay;
+    } cases[] = {
+        {-1000, 0, 0},
+        {-5, 0.00671535f, 0.00669285f},
+        {0, 0.6931472f, 0.5f},
+        {3, 3.0485874f, 0.9525741f},
+        {15.9f, 15.9000001f, 0.9999999f},
+        {16, 16, 1},
+        {80, 16, 1},
+        {3e38f, 16, 1},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        assert_float_equal(window_step(cases[i].raw), cases[i].step, 1e-5f);
+        assert_float_equal(window_decay(cases[i].raw), cases[i].decay, 1e-6f);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(counts_add_up_at_every_position),
         cmocka_unit_test(numbers_far_out_still_add_up),
         cmocka_unit_test(parts_of_the_state_do_not_overlap),
+        cmocka_unit_test(rates_stay_within_their_limits),
         cmocka_unit_test(shapes_without_sense_are_refused),
     };
     return cmocka_run_group_tests_name("window", tests, NULL, NULL);
