@@ -67,6 +67,24 @@ static inline float vf_sum_lanes(vf a) {
     return _mm512_reduce_add_ps(a);
 }
 
+/* Lane i is the sum of x[i]'s lanes. */
+static inline vf vf_sum_each(const vf x[LANES]) {
+    vf a[8], b[4], c[2];
+    for (int i = 0; i < 8; i++) { /* in each quarter: two sums of each of two */
+        a[i] =
+            _mm512_unpacklo_ps(x[2 * i], x[2 * i + 1]) + _mm512_unpackhi_ps(x[2 * i], x[2 * i + 1]);
+    }
+    for (int i = 0; i < 4; i++) { /* in each quarter: the quarter's sum of each of four */
+        const __m512d low = (__m512d)a[2 * i], high = (__m512d)a[2 * i + 1];
+        b[i] = (vf)_mm512_unpacklo_pd(low, high) + (vf)_mm512_unpackhi_pd(low, high);
+    }
+    for (int i = 0; i < 2; i++) {
+        c[i] = _mm512_shuffle_f32x4(b[2 * i], b[2 * i + 1], 0x88) +
+               _mm512_shuffle_f32x4(b[2 * i], b[2 * i + 1], 0xdd);
+    }
+    return _mm512_shuffle_f32x4(c[0], c[1], 0x88) + _mm512_shuffle_f32x4(c[0], c[1], 0xdd);
+}
+
 static inline float vf_max_lanes(vf a) {
     return _mm512_reduce_max_ps(a);
 }

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "engine/cpu/simd_few.h"
 #include "engine/cpu/simd_panel.h"
 
 INLINE vf tile_step_bf16(vf sum, vu w, vu a) {
@@ -107,6 +108,10 @@ enum { MIX_ROWS = 4 * TILE_TOKENS };
 
 static void mix(const float *p, size_t m, size_t ldp, const uint16_t *v, size_t n, size_t e,
                 float *o, size_t ldo, void *scratch) {
+    if (few_fit(m, e)) {
+        few_mix(p, m, ldp, v, n, e, o, ldo);
+        return;
+    }
     uint16_t rows[MIX_ROWS][PANEL_STEPS]; /* of p */
     size_t panel_size = PANEL_STEPS / 2 * TILE_VECTORS;
     struct tile_job job = {

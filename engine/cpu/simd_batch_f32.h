@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "engine/cpu/simd_few.h"
 #include "engine/cpu/simd_panel.h"
 
 /* Activations are packed as they are. */
@@ -50,6 +51,10 @@ static inline size_t mix_scratch_bytes(size_t e) {
 
 static void mix(const float *p, size_t m, size_t ldp, const uint16_t *v, size_t n, size_t e,
                 float *o, size_t ldo, void *scratch) {
+    if (few_fit(m, e)) {
+        few_mix(p, m, ldp, v, n, e, o, ldo);
+        return;
+    }
     struct tile_job job = {.a_row = ldp, .a_step = 1, .panel = scratch, .ldc = ldo, .scale = 1};
     for (size_t j = 0; j < n; j += PANEL_STEPS) {
         job.a = p + j;

@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include "engine/cpu/simd_few.h"
 #include "engine/cpu/simd_panel.h"
 
 static inline size_t scores_scratch_bytes(size_t e) {
@@ -15,6 +16,10 @@ static inline size_t scores_scratch_bytes(size_t e) {
 
 static void scores(const float *q, size_t m, size_t ldq, const uint16_t *k, size_t n, size_t e,
                    float scale, float *s, size_t lds, void *scratch) {
+    if (few_fit(m, e)) {
+        few_scores(q, m, ldq, k, n, e, scale, s, lds);
+        return;
+    }
     struct tile_job job = {.a = q,
                            .a_row = ldq,
                            .a_step = 1,
