@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Window attention on the CPU: the ring, the sinks and the kept tokens of a layer, in the layout of
- * window.h. Many rows (prefill) are split into tasks of one query head and CPU_ROW_BLOCK rows; one
- * row (decode) into tasks of one key-value head and a segment of the slots, merged by log-sum-exp.
+ * window.h. A task has the queries of one key-value head: of many rows (prefill) a block, of one
+ * row (decode) a segment of the slots, merged by log-sum-exp.
  */
 #include <math.h>
 #include <string.h>
@@ -13,12 +13,30 @@
  * least one visible slot. */
 enum { SEGMENT = 512 };
 
+/* Queries of a task, about: more would not leave its scores in a core's cache. */
+enum { TASK_QUERIES = 64 };
+
+/* Rows in a task: a power of two, so that chunks of 64 fall into equal blocks. */
+static size_t task_rows(const struct window_shape *s) {
+    size_t rows = 1;
+    while (rows * 2 * (s->heads / s->kv_heads) <= TASK_QUERIES) {
+        rows *= 2;
+    }
+    return rows;
+}
+
+/* Floats between the rows of scores; the next array is aligned. */
+static size_t slots_room(size_t slots) {
+    return (slots + 15) / 16 * 16;
+}
+
 struct attend {
     struct cpu_backend *b;
     const struct attention_step *step;
     struct view v;
     float scale;
-    size_t blocks;  /* many rows: blocks of rows per query head */
+    size_t rows;    /* many rows: in a task */
+    size_t blocks;  /* tasks per key-value head */
     size_t segment; /* one row: slots in a segment */
     size_t segments;
 };
@@ -51,46 +69,51 @@ static void add_scores(const struct cpu_backend *b, const struct view *v, uint64
     }
 }
 
+/* The queries of one key-value head on c->rows rows: they share keys and values, which are unpacked
+ * once for all of them. Row i of head m * R + r is row i * R + r of the products. */
 static void attend_block(void *context, size_t index, size_t thread) {
     const struct attend *c = context;
     const struct attention_step *step = c->step;
     const struct kernels *k = c->b->kernels;
     const struct view *v = &c->v;
-    size_t e = v->s.head_dim, H = v->s.heads, h = index / c->blocks, m = h / (H / v->s.kv_heads);
-    size_t first = index % c->blocks * CPU_ROW_BLOCK;
-    size_t rows = step->rows - first < CPU_ROW_BLOCK ? step->rows - first : CPU_ROW_BLOCK;
-    uint64_t p = step->position + first;
-    size_t n = window_visible(&v->s, p + rows - 1);
+    const size_t e = v->s.head_dim, H = v->s.heads, R = H / v->s.kv_heads;
+    const size_t m = index / c->blocks, first = index % c->blocks * c->rows;
+    const size_t rows = step->rows - first < c->rows ? step->rows - first : c->rows;
+    const uint64_t p = step->position + first;
+    const size_t n = window_visible(&v->s, p + rows - 1), all = rows * R;
 
-    float *q = cpu_scratch(c->b, thread), *s = q + CPU_ROW_BLOCK * e;
-    float *rest = s + CPU_ROW_BLOCK * ((v->slots + 15) / 16 * 16);
-    size_t ldq = H * e, from = (step->row + first) * ldq + h * e;
+    float *q = cpu_scratch(c->b, thread), *o = q + all * e, *s = o + all * e;
+    float *rest = s + all * slots_room(v->slots);
+    const size_t from = ((step->row + first) * H + m * R) * e; /* head m R of the first row */
     for (size_t i = 0; i < rows; i++) {
-        memcpy(q + i * e, step->q->data + from + i * ldq, e * sizeof *q);
-        rope_turn(c->b->rope, c->b->turns.data + (p + i - c->b->from) * c->b->rope->dims, false,
-                  q + i * e);
-    }
-    k->scores(q, rows, e, v->keys + m * v->slots * e, n, e, c->scale, s, v->slots, rest);
-    float *sum = c->b->sums.data + index * v->ring;
-    memset(sum, 0, v->ring * sizeof *sum);
-    for (size_t i = 0; i < rows; i++) {
-        float *row = s + i * v->slots;
-        hide_future(v, p + i, row, 0, n);
-        c->b->lse.data[(first + i) * H + h] = k->softmax(row, n);
-        if (v->s.keep) {
-            add_scores(c->b, v, p + i, row, 0, n, sum);
+        const float *turn = c->b->turns.data + (p + i - c->b->from) * c->b->rope->dims;
+        memcpy(q + i * R * e, step->q->data + from + i * H * e, R * e * sizeof *q);
+        for (size_t r = 0; r < R; r++) {
+            rope_turn(c->b->rope, turn, false, q + (i * R + r) * e);
         }
     }
-    k->mix(s, rows, v->slots, v->values + m * v->slots * e, n, e, step->out->data + from, ldq,
-           rest);
+    k->scores(q, all, e, v->keys + m * v->slots * e, n, e, c->scale, s, v->slots, rest);
+    float *sum = c->b->sums.data + index * v->ring;
+    memset(sum, 0, v->ring * sizeof *sum);
+    for (size_t i = 0; i < all; i++) {
+        float *row = s + i * v->slots;
+        hide_future(v, p + i / R, row, 0, n);
+        c->b->lse.data[(first + i / R) * H + m * R + i % R] = k->softmax(row, n);
+        if (v->s.keep) {
+            add_scores(c->b, v, p + i / R, row, 0, n, sum);
+        }
+    }
+    k->mix(s, all, v->slots, v->values + m * v->slots * e, n, e, o, e, rest);
+    for (size_t i = 0; i < rows; i++) {
+        memcpy(step->out->data + from + i * H * e, o + i * R * e, R * e * sizeof *o);
+    }
 }
 
 static void sum_scores(void *context, size_t m, size_t thread) {
     (void)thread;
     const struct attend *c = context;
     const struct view *v = &c->v;
-    size_t R = v->s.heads / v->s.kv_heads, tasks = R * c->blocks;
-    for (size_t i = m * tasks; i < (m + 1) * tasks; i++) {
+    for (size_t i = m * c->blocks; i < (m + 1) * c->blocks; i++) {
         c->b->kernels->add(v->scores + m * v->slots, c->b->sums.data + i * v->ring, v->ring);
     }
 }
@@ -165,7 +188,8 @@ void cpu_window_attend(struct backend *backend, const struct attention_step *ste
         .step = step,
         .v = view_of(step),
         .scale = b->rope->magnitude * b->rope->magnitude / sqrtf((float)s->head_dim),
-        .blocks = (step->rows + CPU_ROW_BLOCK - 1) / CPU_ROW_BLOCK,
+        .rows = task_rows(s),
+        .blocks = (step->rows + task_rows(s) - 1) / task_rows(s),
         .segment = (SEGMENT + chunk - 1) / chunk * chunk,
     };
     if (step->rows == 1) {
@@ -174,7 +198,7 @@ void cpu_window_attend(struct backend *backend, const struct attention_step *ste
         pool_run(b->pool, s->kv_heads * c.segments, attend_segment, &c);
         pool_run(b->pool, s->kv_heads, merge_segments, &c);
     } else {
-        pool_run(b->pool, s->heads * c.blocks, attend_block, &c);
+        pool_run(b->pool, s->kv_heads * c.blocks, attend_block, &c);
         if (s->keep) {
             pool_run(b->pool, s->kv_heads, sum_scores, &c);
         }
@@ -182,16 +206,16 @@ void cpu_window_attend(struct backend *backend, const struct attention_step *ste
 }
 
 size_t cpu_attention_scratch(const struct cpu_backend *b, const struct window_shape *s) {
-    size_t slots = (window_slots(s) + 15) / 16 * 16, e = s->head_dim;
-    size_t rows = s->heads / s->kv_heads > CPU_ROW_BLOCK ? s->heads / s->kv_heads : CPU_ROW_BLOCK;
-    return rows * (e + slots) + 16 + b->kernels->attention_scratch_bytes(slots, e) / sizeof(float) +
-           s->chunk;
+    const size_t slots = slots_room(window_slots(s)), e = s->head_dim;
+    const size_t queries = task_rows(s) * (s->heads / s->kv_heads);
+    return queries * (2 * e + slots) + 16 +
+           b->kernels->attention_scratch_bytes(slots, e) / sizeof(float) + s->chunk;
 }
 
 bool cpu_attention_prepare(struct cpu_backend *b, const struct window_shape *s) {
     size_t H = s->heads, M = s->kv_heads, C = s->chunk, e = s->head_dim, slots = window_slots(s);
-    size_t blocks = (C + CPU_ROW_BLOCK - 1) / CPU_ROW_BLOCK, segments = slots / SEGMENT + 1;
-    size_t sums = H * blocks * window_ring(s) + H * segments;
+    size_t blocks = (C + task_rows(s) - 1) / task_rows(s), segments = slots / SEGMENT + 1;
+    size_t sums = M * blocks * window_ring(s) + H * segments;
     return cpu_reserve(&b->sums, sums * 4) && cpu_reserve(&b->shares, H * slots * 4) &&
            cpu_reserve(&b->parts, H * segments * e * 4) && cpu_reserve(&b->lse, C * H * 4) &&
            cpu_reserve(&b->leaving.keys, M * C * e * 4) &&

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The names of simd_batch_f32.h for AVX-512 with BF16, which multiplies pairs of bf16 into fp32 at
- * twice the speed of fp32. Weights and activations, and attention's probabilities and values, are
- * rounded to bf16: by 2^-8 of each at most, and 2^-9.3 in quadratic mean.
+ * twice the speed of fp32. Weights and activations, and attention's queries, keys, probabilities
+ * and values, are rounded to bf16: by 2^-8 of each at most, and 2^-9.3 in quadratic mean.
  */
 #pragma once
 
@@ -78,6 +78,46 @@ static void batch_float(enum quant_type type, const struct product_job *job) {
                                panel + s / 2 * TILE_VECTORS);
         }
         tiles(tile_step_bf16, &tile, job->n);
+    }
+}
+
+static inline size_t scores_scratch_bytes(size_t e) {
+    (void)e;
+    return PANEL_STEPS / 2 * TILE_COLUMNS * sizeof(uint32_t);
+}
+
+enum { SCORE_ROWS = 64 }; /* queries for which a panel of keys is made once */
+
+static void scores(const float *q, size_t m, size_t ldq, const uint16_t *k, size_t n, size_t e,
+                   float scale, float *s, size_t lds, void *scratch) {
+    if (few_fit(m, e)) {
+        few_scores(q, m, ldq, k, n, e, scale, s, lds);
+        return;
+    }
+    uint16_t rows[SCORE_ROWS][PANEL_STEPS]; /* of q */
+    struct tile_job job = {.a = rows,
+                           .a_row = PANEL_STEPS / 2,
+                           .a_step = 1,
+                           .panel = scratch,
+                           .ldc = lds,
+                           .scale = scale};
+    for (size_t i = 0; i < m; i += SCORE_ROWS) {
+        const size_t count = m - i < SCORE_ROWS ? m - i : SCORE_ROWS;
+        for (size_t c = 0; c < e; c += PANEL_STEPS) {
+            const size_t steps = e - c < PANEL_STEPS ? e - c : PANEL_STEPS;
+            job.steps = bf16_pairs(steps);
+            job.accumulate = c > 0;
+            for (size_t r = 0; r < count; r++) {
+                bf16_of_floats(rows[r], q + (i + r) * ldq + c, steps);
+            }
+            for (size_t j = 0; j < n; j += TILE_COLUMNS) {
+                job.columns = n - j < TILE_COLUMNS ? n - j : TILE_COLUMNS;
+                job.c = s + i * lds + j;
+                bf16_panel_of_rows(QUANT_F16, (const uint8_t *)(k + j * e), e * sizeof *k,
+                                   job.columns, c, steps, scratch);
+                tiles(tile_step_bf16, &job, count);
+            }
+        }
     }
 }
 

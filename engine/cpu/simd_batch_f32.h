@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The batch product with weights that are not quantised, and attention's mix, in fp32. Weights are
- * expanded TILE_COLUMNS rows at a time into a panel and all tokens run over it.
+ * The batch product with weights that are not quantised, and attention's scores and mix, in fp32.
+ * Weights are expanded TILE_COLUMNS rows at a time into a panel and all tokens run over it.
  * simd_batch_bf16.h has the same names for processors that multiply bf16.
  */
 #pragma once
@@ -41,6 +41,35 @@ static void batch_float(enum quant_type type, const struct product_job *job) {
                           panel + s * TILE_VECTORS);
         }
         tiles_f32(&tile, job->n);
+    }
+}
+
+static inline size_t scores_scratch_bytes(size_t e) {
+    return e * TILE_COLUMNS * sizeof(float);
+}
+
+static void scores(const float *q, size_t m, size_t ldq, const uint16_t *k, size_t n, size_t e,
+                   float scale, float *s, size_t lds, void *scratch) {
+    if (few_fit(m, e)) {
+        few_scores(q, m, ldq, k, n, e, scale, s, lds);
+        return;
+    }
+    struct tile_job job = {.a = q,
+                           .a_row = ldq,
+                           .a_step = 1,
+                           .panel = scratch,
+                           .steps = e,
+                           .ldc = lds,
+                           .scale = scale};
+    for (size_t j = 0; j < n; j += TILE_COLUMNS) {
+        job.columns = n - j < TILE_COLUMNS ? n - j : TILE_COLUMNS;
+        job.c = s + j;
+        for (size_t c = 0; c < e; c += PANEL_STEPS) {
+            size_t steps = e - c < PANEL_STEPS ? e - c : PANEL_STEPS;
+            panel_of_rows(QUANT_F16, (const uint8_t *)(k + j * e), e * sizeof *k, job.columns, c,
+                          steps, (vu *)scratch + c * TILE_VECTORS);
+        }
+        tiles_f32(&job, m);
     }
 }
 
