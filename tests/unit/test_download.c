@@ -39,7 +39,7 @@ static struct {
 
 static const struct download_patience quick = {
     .connect = 2000,
-    .stall = 300,
+    .stall = 1500, /* longer than a busy machine keeps a server waiting */
     .stall_bytes = 1000,
     .retries = 3,
     .delay = 20,
