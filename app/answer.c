@@ -41,12 +41,24 @@ static bool read_prompt(struct answer *a, struct session *fork, struct engine *e
                         const char *question, const struct retrieval *retrieval,
                         const struct answer_options *o, struct error *error) {
     struct tokens prompt = {0};
+    double begin = progress_clock();
     bool ok = prompt_build(engine_chat(engine), question, retrieval, session_position(fork) > 0,
                            &prompt, error) &&
               session_append(fork, prompt.ids, prompt.count, o->watch, error);
     a->prefill_tokens = prompt.count;
+    a->prefill_seconds = progress_clock() - begin;
     tokens_finish(&prompt);
     return ok;
+}
+
+/* Stopped before the first token. */
+static bool no_text(struct answer *a, struct error *error) {
+    bytes_put_u8(&a->text, 0);
+    if (a->text.failed) {
+        return error_set(error, ERROR_NO_SPACE, "no memory for the answer");
+    }
+    a->text.size = 0;
+    return true;
 }
 
 static bool answer_on(struct answer *a, struct session *fork, struct engine *engine,
@@ -54,8 +66,11 @@ static bool answer_on(struct answer *a, struct session *fork, struct engine *eng
                       const struct passage_index *index, struct words *words,
                       const struct answer_options *o, double begin, struct error *error) {
     struct generation g;
-    if (!read_prompt(a, fork, engine, question, retrieval, o, error) ||
-        !generate_text(fork, engine, engine_chat(engine), o, &g, error)) {
+    if (!read_prompt(a, fork, engine, question, retrieval, o, error)) {
+        a->stopped = error->code == ERROR_INTERRUPTED;
+        return a->stopped && no_text(a, error);
+    }
+    if (!generate_text(fork, engine, engine_chat(engine), o, &g, error)) {
         return false;
     }
     a->text = g.text;

@@ -31,7 +31,10 @@ struct answer {
     bool supported; /* false: nothing in the sources on it; text and citations are empty */
     bool stopped;   /* by `show` or the watch; the text is what came until then */
     size_t prefill_tokens, answer_tokens;
-    double first_token_seconds; /* from the start of answer_question */
+    double model_seconds, memory_seconds; /* what opening the session took; 0 without one */
+    double retrieval_seconds;
+    double first_token_seconds; /* after retrieval; the prompt's reading and the first token */
+    double prefill_seconds;     /* of these */
     double tokens_per_second;   /* of the answer */
 };
 

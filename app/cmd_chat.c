@@ -13,6 +13,8 @@
 #include "app/commands.h"
 #include "app/interrupt.h"
 #include "app/options.h"
+#include "app/progress.h"
+#include "app/terminal_line.h"
 #include "app/workspace.h"
 
 /* One question, answered, shown and committed. */
@@ -24,25 +26,33 @@ static bool turn(struct workspace *w, const struct options *options, const char 
     if (ok) {
         int code = answer_report(&a, options, true, error);
         ok = code == 0 || code == ERROR_NOT_IN_SOURCES || code == ERROR_INTERRUPTED;
+        if (ok && a.stopped) {
+            struct progress p;
+            progress_init(&p, options);
+            progress_message(&p, "stopped");
+        }
     }
     answer_finish(&a);
     return ok;
 }
 
+/* Where somebody types, Ctrl-C stops the answer under way and the prompt comes back. */
 static bool talk(struct workspace *w, const struct options *options, struct error *error) {
-    bool prompt = isatty(STDIN_FILENO) && isatty(STDERR_FILENO), ok = true;
+    bool typed = isatty(STDIN_FILENO), prompt = typed && isatty(STDERR_FILENO), ok = true;
     char *line = NULL;
     size_t capacity = 0;
-    while (ok && !interrupt_requested()) {
+    while (ok && (!interrupt_requested() || (typed && interrupt_forget()))) {
         if (prompt) {
             fputs("> ", stderr);
         }
-        ssize_t n = getline(&line, &capacity, stdin);
-        if (n < 0) {
-            break;
+        enum terminal_line what = terminal_line_read(&line, &capacity, typed);
+        if (what == LINE_TAKEN_BACK) {
+            if (prompt) {
+                fputc('\n', stderr);
+            }
+            continue;
         }
-        line[strcspn(line, "\r\n")] = '\0';
-        if (strcmp(line, "/bye") == 0) {
+        if (what != LINE_READ || strcmp(line, "/bye") == 0) {
             break;
         }
         ok = !*line || turn(w, options, line, error);
@@ -74,6 +84,8 @@ const struct command command_chat = {
     .name = "chat",
     .usage = "chat -s NAME",
     .summary = "ask a session line by line; every turn is saved",
-    .help = "A line is a question; /bye or the end of input ends it.\n",
+    .help =
+        "A line is a question; /bye or the end of input (Ctrl-D) ends it. Ctrl-C stops an answer,\n"
+        "takes back a line that is being typed, and ends the talk on an empty one.\n",
     .run = run,
 };

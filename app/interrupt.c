@@ -39,6 +39,13 @@ bool interrupt_requested(void) {
     return caught != 0;
 }
 
+bool interrupt_forget(void) {
+    if (caught == SIGINT) {
+        caught = 0;
+    }
+    return caught == 0;
+}
+
 int interrupt_exit_code(void) {
     return caught ? 128 + caught : 0;
 }

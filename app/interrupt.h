@@ -12,6 +12,8 @@
 /* Once, before a command runs. System calls that wait are not restarted: they fail with EINTR. */
 void interrupt_install(void);
 bool interrupt_requested(void);
+/* Ctrl-C stopped what it was meant for and the program goes on; false for a signal that ends it. */
+bool interrupt_forget(void);
 /* The exit code for the signal that came: 130 (INT), 143 (TERM), 129 (HUP); 0 when none did. */
 int interrupt_exit_code(void);
 /* Fills `error` with ERROR_INTERRUPTED and returns false. */

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "app/paths.h"
+#include "app/progress.h"
 #include "app/store_index.h"
 #include "app/workspace_memory.h"
 
@@ -95,9 +96,13 @@ bool workspace_ask(struct workspace *w, const char *question, const struct answe
     o.cost_context = (void *)engine_tokenizer(w->loaded.engine);
     struct passage_index index = workspace_index(w);
     struct retrieval retrieval = {0};
-    bool ok = retrieve(&index, w->words, question, &o, &retrieval, error) &&
-              answer_question(answer, w->session, w->loaded.engine, question, &retrieval, &index,
-                              w->words, options, error);
+    double begin = progress_clock();
+    bool ok = retrieve(&index, w->words, question, &o, &retrieval, error);
+    answer->model_seconds = w->model_seconds;
+    answer->memory_seconds = w->memory_seconds;
+    answer->retrieval_seconds = progress_clock() - begin;
+    ok = ok && answer_question(answer, w->session, w->loaded.engine, question, &retrieval, &index,
+                               w->words, options, error);
     retrieval_finish(&retrieval);
     return ok;
 }

@@ -34,6 +34,7 @@ struct workspace {
     struct loaded loaded;      /* where the use needs a model */
     struct session *session;   /* the memory, at `position` */
     int64_t position;          /* tokens read */
+    double model_seconds, memory_seconds; /* what loading took */
 };
 
 /* The file of session NAME, to be freed; with `there` it is ERROR_NOT_FOUND unless it exists. */

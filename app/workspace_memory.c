@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "app/as_of.h"
+#include "app/progress.h"
 #include "app/store_index.h"
 
 /* The maker of a memory as the store wants it; the strings live in `text`. */
@@ -150,8 +151,12 @@ bool workspace_load_memory(struct workspace *w, const struct options *options, c
     if (!store_session_get(w->store, &stored, error)) {
         return false;
     }
-    bool ok = load_model(w, options, &stored, error) &&
-              load_state(w, options, stored.position, mark, error);
+    double begin = progress_clock();
+    bool ok = load_model(w, options, &stored, error);
+    double loaded = progress_clock();
+    ok = ok && load_state(w, options, stored.position, mark, error);
+    w->model_seconds = loaded - begin;
+    w->memory_seconds = progress_clock() - loaded;
     store_session_finish(&stored);
     return ok;
 }
