@@ -70,7 +70,11 @@ static bool answer_on(struct answer *a, struct session *fork, struct engine *eng
         a->stopped = error->code == ERROR_INTERRUPTED;
         return a->stopped && no_text(a, error);
     }
-    if (!generate_text(fork, engine, engine_chat(engine), o, &g, error)) {
+    struct quotations quotations = {0};
+    bool ok = quotations_know(&quotations, retrieval, question, error) &&
+              generate_text(fork, engine, engine_chat(engine), o, &quotations, &g, error);
+    quotations_finish(&quotations);
+    if (!ok) {
         return false;
     }
     a->text = g.text;

@@ -43,7 +43,7 @@ static int continue_prompt(const struct options *options, const struct bytes *pr
                                    .sampler = sampler_options_of(options),
                                    .show = options->json ? NULL : answer_print_piece};
         ok = session && read_prompt(session, loaded.engine, prompt, options, error) &&
-             generate_text(session, loaded.engine, NULL, &a, &g, error);
+             generate_text(session, loaded.engine, NULL, &a, NULL, &g, error);
     }
     int code = ok ? 0 : error->code;
     if (ok && options->json) {

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "app/answer.h"
+#include "app/quotations.h"
 
 struct generation {
     struct bytes text; /* owned */
@@ -15,7 +16,8 @@ struct generation {
 };
 
 /* Continues the session until the turn ends or `options->tokens` were drawn. `chat` NULL: plain
- * continuation, which ends only at the end of text. */
+ * continuation, which ends only at the end of text. `quotations` checks what the text has in
+ * quotation marks; NULL: nothing does. */
 bool generate_text(struct session *session, struct engine *engine, const struct chat *chat,
-                   const struct answer_options *options, struct generation *out,
-                   struct error *error);
+                   const struct answer_options *options, struct quotations *quotations,
+                   struct generation *out, struct error *error);
