@@ -181,4 +181,5 @@ def main():
             measure(build, half)
 
 
-main()
+if __name__ == "__main__":
+    main()
