@@ -19,6 +19,7 @@
 #include "app/progress.h"
 #include "app/safe_text.h"
 #include "engine/engine.h"
+#include "storage/store.h"
 
 /* Findings in order: an object keeps it, and --json prints it as it is. */
 static void find(json_t *report, const char *name, const char *found) {
@@ -38,6 +39,9 @@ static void find_machine(json_t *report) {
 }
 
 static void find_libraries(json_t *report) {
+    char sqlite[300];
+    store_library(sqlite, sizeof sqlite);
+    find(report, "sqlite", sqlite);
     find(report, "libarchive", archive_version_string());
     find(report, "libxml2", LIBXML_DOTTED_VERSION);
     find(report, "jansson", jansson_version_str());

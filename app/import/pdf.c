@@ -12,9 +12,11 @@
 
 enum { SNIFF = 1024 };
 
+/* Readers take a PDF that has something before its mark; a text about PDFs has the mark too. */
 static bool matches(const uint8_t *data, size_t size, const char *name) {
-    (void)name;
-    return memmem(data, size < SNIFF ? size : SNIFF, "%PDF-", 5) != NULL;
+    return (size >= 5 && memcmp(data, "%PDF-", 5) == 0) ||
+           (import_has_extension(name, ".pdf\0") &&
+            memmem(data, size < SNIFF ? size : SNIFF, "%PDF-", 5) != NULL);
 }
 
 /* The text without its form feeds, and where the pages start. */

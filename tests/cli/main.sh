@@ -80,4 +80,8 @@ case $(cat "$work/status") in
 0 | 141) is "status 0 or 141 then" yes yes ;;
 *) is "status 0 or 141 then" "$(cat "$work/status")" 141 ;;
 esac
+
+run "$ALLMEM" doctor
+is "doctor" "$status" 0
+has "it names the SQLite, and what its faults mean here" "$out" "sqlite         SQLite 3."
 finish

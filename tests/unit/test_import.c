@@ -447,6 +447,12 @@ static void pdf(void **state) {
     drop(&o);
     expect_skip(file.data, 60, "cut.pdf", false, "pdftotext");
     bytes_finish(&file);
+    static const char source[] = "/* Looks for %PDF-1.4 and writes it. */\n";
+    o = import(source, sizeof source - 1, "pdf.c");
+    assert_int_equal(o.result, IMPORT_TAKEN);
+    assert_int_equal(o.document.kind, DOCUMENT_CODE);
+    drop(&o);
+    expect_skip(source, sizeof source - 1, "looks.pdf", false, "pdftotext");
     static const char *const empty[] = {"", ""};
     file = pdf_of(empty, 2);
     expect_skip(file.data, file.size, "scan.pdf", false, "no text in its 2 pages");
