@@ -90,6 +90,9 @@ static int run_list(const struct options *options, char **argv, struct error *er
     }
     char *folder = paths_join(paths.data, "sessions", "");
     paths_finish(&paths);
+    if (folder) {
+        store_tidy(folder);
+    }
     struct dirent **entries = NULL;
     int n = folder ? scandir(folder, &entries, is_session, alphasort) : -1;
     struct row *rows = calloc((size_t)(n > 0 ? n : 0) + 1, sizeof *rows);

@@ -5,6 +5,7 @@
  */
 #include "storage/files.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
@@ -12,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "storage/db.h"
@@ -83,6 +85,27 @@ static bool move_file(const char *from, const char *to, bool replace, struct err
         return system_error(error, "make", to);
     }
     return sync_folder_of(to, error);
+}
+
+/* A copy under way is written to all the time; its end has this name for a moment only. */
+static const char part_suffix[] = ".db.part";
+enum { STALE_SECONDS = 3600 };
+
+void store_tidy(const char *folder) {
+    DIR *dir = opendir(folder);
+    if (!dir) {
+        return;
+    }
+    for (const struct dirent *e; (e = readdir(dir)) != NULL;) {
+        size_t n = strlen(e->d_name), end = sizeof part_suffix - 1;
+        struct stat st;
+        if (n > end && strcmp(e->d_name + n - end, part_suffix) == 0 &&
+            fstatat(dirfd(dir), e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) &&
+            st.st_uid == geteuid() && st.st_mtime < time(NULL) - STALE_SECONDS) {
+            unlinkat(dirfd(dir), e->d_name, 0);
+        }
+    }
+    closedir(dir);
 }
 
 bool store_copy(struct store *store, const char *to, bool replace, struct error *error) {

@@ -26,3 +26,6 @@ bool store_rename_file(const char *from, const char *to, struct error *error);
  * failure. Fails, and leaves both files, while somebody else uses either of them. */
 bool store_replace(struct store *store, const char *from, struct error *error);
 bool store_remove_file(const char *path, struct error *error);
+/* Removes what copies into the folder that were cut off, an hour ago or longer, left behind. What
+ * cannot be removed stays. */
+void store_tidy(const char *folder);

@@ -15,6 +15,7 @@ struct child_limits {
     unsigned cpu_seconds;  /* wall-clock time may be twice as much */
     uint64_t memory_bytes; /* address space, beyond what the parent has for a function */
     uint64_t output_bytes;
+    bool no_sockets;      /* as a function never has them; where the kernel can */
     bool (*stop)(void *); /* NULL: never */
     void *stop_context;
 };

@@ -50,6 +50,7 @@ static bool read_pdf(const uint8_t *data, size_t size, const struct import_limit
     const struct child_limits child = {.cpu_seconds = limits->cpu_seconds,
                                        .memory_bytes = limits->memory_bytes,
                                        .output_bytes = limits->file_bytes,
+                                       .no_sockets = true,
                                        .stop = limits->stop,
                                        .stop_context = limits->stop_context};
     struct bytes raw = {0}, clean = {0}, text = {0};

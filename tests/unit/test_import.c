@@ -23,6 +23,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "app/import/child.h"
 #include "app/import/tree.h"
 
 /* A result of importing bytes: either the document or why not. */
@@ -459,6 +460,23 @@ static void pdf(void **state) {
     bytes_finish(&file);
 }
 
+/* For what reads hostile bytes. */
+static void a_program_without_sockets(void **state) {
+    (void)state;
+    static const char *const argv[] = {"python3", "-c", "import socket; socket.socket()", NULL};
+    struct child_limits limits = {
+        .cpu_seconds = 30, .memory_bytes = 1u << 30, .output_bytes = 1000};
+    struct bytes out = {0};
+    struct error error = {0};
+    int status = -1;
+    assert_true(child_run(argv, "", 0, &limits, &out, &status, &error));
+    assert_int_equal(status, 0);
+    limits.no_sockets = true;
+    assert_true(child_run(argv, "", 0, &limits, &out, &status, &error));
+    assert_int_equal(status, 1);
+    bytes_finish(&out);
+}
+
 static void gzip(void **state) {
     (void)state;
     static char buffer[1 << 20];
@@ -809,6 +827,7 @@ int main(void) {
         cmocka_unit_test(docx),
         cmocka_unit_test(bombs),
         cmocka_unit_test(pdf),
+        cmocka_unit_test(a_program_without_sockets),
         cmocka_unit_test(gzip),
         cmocka_unit_test(noise),
         cmocka_unit_test(long_line),

@@ -12,7 +12,9 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
+#include <utime.h>
 
 #include <cmocka.h>
 
@@ -439,6 +441,29 @@ static void files_are_copied_renamed_and_removed(void **state) {
     assert_error(store_remove_file(temp_folder, &error), ERROR_FAILURE, "not a session");
 }
 
+static void old_parts_are_removed(void **state) {
+    (void)state;
+    static const struct {
+        const char *name;
+        time_t age;
+        bool stays;
+    } cases[] = {
+        {"a.db.part", 7200, false}, {"b.db.part", 60, true},  {"c.db", 7200, true},
+        {"d.part", 7200, true},     {".db.part", 7200, true}, {".e.db.update", 7200, true},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct utimbuf times = {.modtime = time(NULL) - cases[i].age};
+        write_file(temp_path(cases[i].name), "x", 1);
+        assert_int_equal(utime(temp_path(cases[i].name), &times), 0);
+    }
+    store_tidy(temp_folder);
+    store_tidy(temp_path("no folder"));
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        assert_int_equal(exists(temp_path(cases[i].name)), cases[i].stays);
+        unlink(temp_path(cases[i].name));
+    }
+}
+
 static void a_session_takes_the_place_of_another(void **state) {
     (void)state;
     struct error error;
@@ -641,6 +666,7 @@ int main(void) {
         cmocka_unit_test(one_writer_many_readers),
         cmocka_unit_test(eight_writers_lose_nothing),
         cmocka_unit_test(files_are_copied_renamed_and_removed),
+        cmocka_unit_test(old_parts_are_removed),
         cmocka_unit_test(a_session_takes_the_place_of_another),
         cmocka_unit_test(a_foreign_table_is_not_imported),
         cmocka_unit_test(released_schemas_are_read),
