@@ -58,6 +58,11 @@ struct backend_ops {
                                     struct error *error);
     void (*matrix_destroy)(struct backend *b, struct matrix *matrix); /* accepts NULL */
 
+    /* (Optional.) Copies a layer's parameters to where memory_write and memory_read of a step with
+     * this branch will look for them, until the end of the backend. */
+    bool (*memory_load)(struct backend *b, const struct memory_branch *branch,
+                        const struct window_shape *shape, struct error *error);
+
     /* y[i] = row ids[i] of the matrix, i < n. */
     void (*embed)(struct backend *b, struct buffer *y, struct matrix *matrix, const int32_t *ids,
                   size_t n);
@@ -94,3 +99,28 @@ struct backend {
 
 /* `threads` at least 1. */
 struct backend *cpu_backend_create(size_t threads, struct error *error);
+
+/* ---- Vulkan (vulkan/), where the build has it ---- */
+
+enum { VULKAN_DEVICES = 16 }; /* as many are looked at */
+
+struct vulkan_options {
+    int device;        /* its number in vulkan_list_devices; -1: the best one */
+    bool any;          /* with -1: take a processor that acts as a device, if there is no GPU */
+    uint64_t needed;   /* bytes of memory that the device must have free */
+    const char *cache; /* folder where compiled shaders are kept, or NULL */
+};
+
+/* NULL with ERROR_FAILURE: no library, no driver, no such device; ERROR_USAGE: no device of this
+ * number; ERROR_NO_SPACE: too little memory. */
+struct backend *vulkan_backend_create(const struct vulkan_options *options, struct error *error);
+
+struct backend_device {
+    char name[256], features[256];
+    const char *kind;      /* "discrete GPU" */
+    const char *lacks;     /* what we need and it has not, or NULL */
+    bool is_gpu;           /* what --backend=auto takes */
+    uint64_t memory, free; /* bytes */
+};
+/* Fills up to `most`; returns how many, 0 with an error that says why there are none. */
+size_t vulkan_list_devices(struct backend_device *devices, size_t most, struct error *error);

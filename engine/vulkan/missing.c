@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * In the place of the Vulkan backend where the build found no glslc or no Vulkan headers.
+ */
+#include "engine/backend.h"
+
+struct backend *vulkan_backend_create(const struct vulkan_options *o, struct error *error) {
+    (void)o;
+    error_set(error, ERROR_FAILURE, "this program was built without Vulkan");
+    return NULL;
+}
+
+size_t vulkan_list_devices(struct backend_device *devices, size_t most, struct error *error) {
+    (void)devices, (void)most;
+    error_set(error, ERROR_FAILURE, "this program was built without Vulkan");
+    return 0;
+}

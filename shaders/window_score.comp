@@ -1,0 +1,39 @@
+#version 460
+// SPDX-License-Identifier: Apache-2.0
+//
+// The attention that each slot of the ring got from this step's queries, those at least DELAY
+// positions later, is added to its score. A workgroup takes SLOTS slots of a key-value head and
+// goes through all queries, so that every sum has one fixed order.
+#extension GL_GOOGLE_include_directive : require
+#include "lib/memory.glsl"
+#include "lib/attention.glsl"
+
+const uint DELAY = 64; // WINDOW_SCORE_DELAY
+
+void main() {
+    uint first_slot = gl_WorkGroupID.x * SLOTS, m = gl_WorkGroupID.y;
+    uint end = min(ring, visible), queries = rows * group;
+    uint j = first_slot + gl_LocalInvocationIndex;
+    float sum = 0;
+    load_slots(keys, m, first_slot, end);
+    for (uint first = 0; first < queries; first += QUERIES) {
+        barrier();
+        load_queries(m, first);
+        barrier();
+        score_tile(first, first_slot, end);
+        barrier();
+        if (gl_LocalInvocationIndex < SLOTS && j < end) {
+            for (uint a = 0; a < QUERIES && first + a < queries; a++) {
+                uint row = (first + a) / group, own = chunk_slot + at + row;
+                uint distance = own >= j ? own - j : own + ring - j;
+                float s = s_tile[a * SLOTS + gl_LocalInvocationIndex];
+                if (distance >= DELAY && s != HIDDEN) {
+                    sum += exp(s - lse.at[(row * kv_heads + m) * group + (first + a) % group]);
+                }
+            }
+        }
+    }
+    if (gl_LocalInvocationIndex < SLOTS && j < end) {
+        result.at[m * slots + j] += sum;
+    }
+}
