@@ -21,16 +21,39 @@
 #include "engine/engine.h"
 #include "storage/store.h"
 
+enum { DEVICES = 16 };
+
 /* Findings in order: an object keeps it, and --json prints it as it is. */
 static void find(json_t *report, const char *name, const char *found) {
     json_object_set_new(report, name, json_text(found ? found : "not set"));
+}
+
+/* A line for each device, by the number that --device takes. */
+static void find_devices(json_t *report) {
+    struct engine_device devices[DEVICES];
+    struct error error = {0};
+    const size_t count = engine_devices(devices, DEVICES, &error);
+    char name[32], text[1200], memory[PROGRESS_SIZE], left[PROGRESS_SIZE];
+    find(report, "backends", count ? "cpu, vulkan" : "cpu");
+    if (!count) {
+        find(report, "vulkan", error.text);
+    }
+    for (size_t i = 0; i < count; i++) {
+        const struct engine_device *d = &devices[i];
+        snprintf(name, sizeof name, "device %zu", i + 1);
+        snprintf(text, sizeof text, "%.255s, %s, %s (%s free); %.255s%s%s%s", d->name, d->kind,
+                 progress_bytes(d->memory, memory), progress_bytes(d->free, left), d->features,
+                 d->lacks ? "; cannot be used, it lacks " : "", d->lacks ? d->lacks : "",
+                 d->is_gpu || d->lacks ? "" : "; only with --backend=vulkan");
+        find(report, name, text);
+    }
 }
 
 static void find_machine(json_t *report) {
     struct engine_machine m = engine_machine();
     char text[64], size[PROGRESS_SIZE];
     find(report, "version", ALLMEM_VERSION);
-    find(report, "backends", "cpu");
+    find_devices(report);
     find(report, "cpu kernels", m.kernels);
     snprintf(text, sizeof text, "%zu", m.cores);
     find(report, "cores", text);

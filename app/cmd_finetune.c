@@ -219,6 +219,7 @@ static bool finetune_texts(struct training *t, const struct wishes *w, int argc,
                            struct error *error) {
     struct options cpu = *t->options;
     cpu.backend = "cpu";
+    cpu.device = 0;
     t->ids = calloc(w->length, sizeof *t->ids);
     if (!t->ids) {
         return error_set(error, ERROR_NO_SPACE, "out of memory");

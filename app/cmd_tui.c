@@ -6,7 +6,9 @@
 #include "app/ui/app.h"
 
 static int run(const struct options *options, int argc, char **argv, struct error *error) {
-    return app_run(options, argc > 0 ? argv[0] : options->session, error);
+    struct options silent = *options; /* a message on standard error would stand on the screen */
+    silent.quiet = true;
+    return app_run(&silent, argc > 0 ? argv[0] : options->session, error);
 }
 
 const struct command command_tui = {

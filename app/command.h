@@ -19,6 +19,7 @@ struct options {
     const char *backend; /* "auto", "cpu", "vulkan" */
     bool json, quiet, offline, progress, colour;
     int verbose;
+    unsigned device;  /* of --backend=vulkan, from 1; 0: the best */
     unsigned threads; /* 0: as many as there are cores */
     unsigned window;  /* 0: the default */
     int keep;         /* -1: the default */

@@ -4,18 +4,47 @@
  */
 #include "app/loading.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 #include "app/interrupt.h"
+#include "app/paths.h"
+
+static void print_notice(void *context, const char *text) {
+    (void)context;
+    const struct options aloud = {0};
+    struct progress progress;
+    progress_init(&progress, &aloud);
+    progress_message(&progress, "%s", text);
+}
+
+/* Where compiled shaders are kept, or NULL: they are made anew then. */
+static char *cache_folder(void) {
+    struct paths paths;
+    struct error none;
+    if (!paths_init(&paths, &none)) {
+        return NULL;
+    }
+    char *folder = paths_make(paths.cache, &none) ? strdup(paths.cache) : NULL;
+    paths_finish(&paths);
+    return folder;
+}
 
 bool load_engine(struct loaded *loaded, const struct options *options, bool adapter,
                  struct error *error) {
     if (!model_choose(&loaded->choice, options->model, error)) {
         return false;
     }
+    char *cache = strcmp(options->backend, "cpu") == 0 ? NULL : cache_folder();
     struct engine_options o = {.model = loaded->choice.path,
                                .adapter = adapter ? loaded->choice.adapter : NULL,
                                .backend = options->backend,
-                               .threads = options->threads};
+                               .threads = options->threads,
+                               .device = options->device,
+                               .cache = cache,
+                               .notice = options->quiet ? NULL : print_notice};
     loaded->engine = engine_open(&o, error);
+    free(cache);
     return loaded->engine != NULL;
 }
 

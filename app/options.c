@@ -268,7 +268,7 @@ bool options_read(const struct option *table, size_t count, int *argc, char **ar
 }
 
 /* The first COMMAND_LINE_ONLY entries make no sense as a lasting setting. */
-enum { COMMAND_LINE_ONLY = 6, COMMON = 16 };
+enum { COMMAND_LINE_ONLY = 6, COMMON = 17 };
 
 static void common_table(struct settings *s, struct option table[COMMON]) {
     const struct option rows[COMMON] = {
@@ -280,6 +280,7 @@ static void common_table(struct settings *s, struct option table[COMMON]) {
         {"session", 's', OPTION_TEXT, &s->session, 0, 0, NULL},
         {"model", 'm', OPTION_TEXT, &s->model, 0, 0, NULL},
         {"backend", 0, OPTION_CHOICE, &s->backend, 0, 0, "auto|cpu|vulkan"},
+        {"device", 0, OPTION_COUNT, &s->device, 0, 16, NULL},
         {"threads", 0, OPTION_COUNT, &s->threads, 0, 1024, NULL},
         {"window", 0, OPTION_COUNT, &s->window, 0, 1 << 24, NULL},
         {"keep", 0, OPTION_COUNT, &s->keep, 0, 1 << 24, NULL},
@@ -300,7 +301,8 @@ const char settings_help[] =
     "      --color WHEN        auto, always or never (NO_COLOR is honoured)\n"
     "      --no-progress       no progress on standard error\n"
     "      --offline           never use the network\n"
-    "      --backend NAME      auto, cpu or vulkan\n"
+    "      --backend NAME      auto, cpu or vulkan; auto: a GPU if one has room, else the CPU\n"
+    "      --device N          which Vulkan device, by its number in allmem doctor; 0: the best\n"
     "      --threads N         0: as many as there are cores\n"
     "      --window W          tokens of exact attention; 0: the model's default\n"
     "      --keep B            tokens per head that are kept beyond the window\n"
@@ -359,6 +361,7 @@ struct options settings_options(const struct settings *s) {
         .progress = s->progress && !s->quiet,
         .colour = colour_wanted(s->color),
         .verbose = s->verbose,
+        .device = (unsigned)s->device,
         .threads = (unsigned)s->threads,
         .window = (unsigned)s->window,
         .keep = s->keep == KEEP_DEFAULT ? -1 : (int)s->keep,

@@ -11,6 +11,7 @@
 
 #include "engine/adapter.h"
 #include "engine/base/error.h"
+#include "engine/engine_device.h"
 #include "engine/gguf.h"
 #include "engine/rope.h"
 #include "engine/window.h"
@@ -105,22 +106,16 @@ struct backend *cpu_backend_create(size_t threads, struct error *error);
 enum { VULKAN_DEVICES = 16 }; /* as many are looked at */
 
 struct vulkan_options {
-    int device;        /* its number in vulkan_list_devices; -1: the best one */
-    bool any;          /* with -1: take a processor that acts as a device, if there is no GPU */
+    unsigned device;   /* its number in vulkan_list_devices, from 1; 0: the best one */
+    bool any;          /* with 0: take a processor that acts as a device, if there is no GPU */
     uint64_t needed;   /* bytes of memory that the device must have free */
     const char *cache; /* folder where compiled shaders are kept, or NULL */
 };
 
-/* NULL with ERROR_FAILURE: no library, no driver, no such device; ERROR_USAGE: no device of this
- * number; ERROR_NO_SPACE: too little memory. */
+/* NULL with ERROR_NOT_FOUND: no library, no driver, no GPU; ERROR_USAGE: no device of this number;
+ * ERROR_NO_SPACE: too little memory; ERROR_FAILURE: there is one, and it does not work. */
 struct backend *vulkan_backend_create(const struct vulkan_options *options, struct error *error);
-
-struct backend_device {
-    char name[256], features[256];
-    const char *kind;      /* "discrete GPU" */
-    const char *lacks;     /* what we need and it has not, or NULL */
-    bool is_gpu;           /* what --backend=auto takes */
-    uint64_t memory, free; /* bytes */
-};
 /* Fills up to `most`; returns how many, 0 with an error that says why there are none. */
-size_t vulkan_list_devices(struct backend_device *devices, size_t most, struct error *error);
+size_t vulkan_list_devices(struct engine_device *devices, size_t most, struct error *error);
+/* The device's name; lives as long as the backend. */
+const char *vulkan_device_name(const struct backend *b);

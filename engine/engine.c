@@ -2,6 +2,8 @@
  *
  * Opening a model: file, tokenizer, adapter, backend, weights; and what can be said about it.
  */
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -9,15 +11,6 @@
 #include "engine/cpu/kernels.h"
 #include "engine/plan.h"
 #include "engine/session_private.h"
-
-static struct backend *choose_backend(const char *name, size_t threads, struct error *error) {
-    if (strcmp(name, "auto") == 0 || strcmp(name, "cpu") == 0) {
-        return cpu_backend_create(threads, error);
-    }
-    error_set(error, ERROR_FAILURE,
-              "backend %s is not in this build; the backends here are auto and cpu", name);
-    return NULL;
-}
 
 static bool open_model(struct engine *e, const char *path, struct error *error) {
     if (!map_open(&e->map, path, error)) {
@@ -50,12 +43,116 @@ static const char *main_type(const struct gguf *g, uint64_t *parameters) {
     return quant_info(best)->name;
 }
 
+/* ---- the backend ---- */
+
+void engine_tell(const struct engine *e, const char *format, ...) {
+    if (e->notice) {
+        char text[sizeof(struct error)];
+        va_list args;
+        va_start(args, format);
+        vsnprintf(text, sizeof text, format, args);
+        va_end(args);
+        e->notice(e->notice_context, text);
+    }
+}
+
+static void describe_backend(struct engine *e) {
+    const bool vulkan = strcmp(e->backend->ops->name, "vulkan") == 0;
+    e->info.backend = e->backend->ops->name;
+    e->info.device = vulkan ? vulkan_device_name(e->backend) : NULL;
+}
+
+/* What a device must have free: weights, activations, a session as it usually is. */
+static uint64_t needed_on_device(const struct engine *e) {
+    const struct session_options usual = session_defaults(e);
+    const struct window_shape shape = session_shape(e, &usual);
+    return e->map.size + 2 * e->adapter.map.size + transformer_bytes(&e->model) +
+           (uint64_t)window_layout(&shape).bytes * shape.layers;
+}
+
+static bool upload(struct engine *e, struct error *error) {
+    return transformer_init(&e->transformer, e->backend, &e->model,
+                            e->adapter.branches ? &e->adapter : NULL, error);
+}
+
+static bool open_on_cpu(struct engine *e, struct error *error) {
+    return (e->backend = cpu_backend_create(e->info.threads, error)) && upload(e, error);
+}
+
+static bool open_on_device(struct engine *e, const struct engine_options *o, struct error *error) {
+    const bool asked = strcmp(o->backend, "vulkan") == 0;
+    const struct vulkan_options options = {
+        .device = o->device,
+        .any = asked,
+        .needed = needed_on_device(e),
+        .cache = o->cache,
+    };
+    return (e->backend = vulkan_backend_create(&options, error)) && upload(e, error) &&
+           e->backend->ops->wait(e->backend, error);
+}
+
+static void close_backend(struct engine *e) {
+    transformer_finish(&e->transformer);
+    if (e->backend) {
+        e->backend->ops->destroy(e->backend);
+        e->backend = NULL;
+    }
+}
+
+bool engine_go_back(struct engine *e, const struct error *why, struct error *error) {
+    e->may_go_back = false;
+    engine_tell(e, "%s; the CPU computes", why->text);
+    close_backend(e);
+    bool ok = open_on_cpu(e, error);
+    if (ok) {
+        describe_backend(e);
+    }
+    return ok;
+}
+
+/* "auto" without a word where there is no GPU; where there is one that cannot be used, with one. */
+static bool open_backend(struct engine *e, const struct engine_options *o, struct error *error) {
+    const bool automatic = strcmp(o->backend, "auto") == 0;
+    struct error why = {0};
+    if (strcmp(o->backend, "cpu") == 0) {
+        if (o->device) {
+            return error_set(error, ERROR_USAGE,
+                             "option --device: found %u with --backend=cpu, expected "
+                             "--backend=vulkan or auto",
+                             o->device);
+        }
+        return open_on_cpu(e, error);
+    }
+    if (!automatic && strcmp(o->backend, "vulkan") != 0) {
+        return error_set(error, ERROR_USAGE, "backend %s: expected auto, cpu or vulkan",
+                         o->backend);
+    }
+    if (open_on_device(e, o, &why)) {
+        e->may_go_back = automatic;
+        return true;
+    }
+    if (!automatic || why.code == ERROR_USAGE) {
+        close_backend(e);
+        return error_set(error, why.code == ERROR_NOT_FOUND ? ERROR_FAILURE : why.code, "%s",
+                         why.text);
+    }
+    if (why.code == ERROR_NOT_FOUND && !o->device) {
+        return open_on_cpu(e, error);
+    }
+    return engine_go_back(e, &why, error);
+}
+
+size_t engine_devices(struct engine_device *devices, size_t most, struct error *error) {
+    return vulkan_list_devices(devices, most, error);
+}
+
+/* ---- the engine ---- */
+
 static void describe(struct engine *e, size_t threads) {
     const struct model_config *c = &e->model.config;
     struct engine_info *i = &e->info;
     *i = (struct engine_info){
         .architecture = c->architecture,
-        .backend = e->backend->ops->name,
         .kernels = kernels_choose()->name,
         .name = c->name,
         .layers = c->layers,
@@ -90,18 +187,21 @@ struct engine *engine_open(const struct engine_options *o, struct error *error) 
         error_set(error, ERROR_NO_SPACE, "no memory for the engine");
         return NULL;
     }
+    e->notice = o->notice;
+    e->notice_context = o->notice_context;
     size_t threads = o->threads ? o->threads : engine_machine().cores;
     bool ok = open_model(e, o->model, error) &&
-              (!o->adapter || adapter_open(&e->adapter, o->adapter, &e->model, error)) &&
-              (e->backend = choose_backend(o->backend, threads, error)) &&
-              transformer_init(&e->transformer, e->backend, &e->model,
-                               e->adapter.branches ? &e->adapter : NULL, error);
+              (!o->adapter || adapter_open(&e->adapter, o->adapter, &e->model, error));
+    if (ok) {
+        describe(e, threads);
+        ok = open_backend(e, o, error);
+    }
     if (!ok) {
         engine_close(e);
         return NULL;
     }
+    describe_backend(e);
     e->chat = chat_recognise(&e->gguf, e->tokenizer);
-    describe(e, threads);
     return e;
 }
 
@@ -109,10 +209,7 @@ void engine_close(struct engine *e) {
     if (!e) {
         return;
     }
-    transformer_finish(&e->transformer);
-    if (e->backend) {
-        e->backend->ops->destroy(e->backend);
-    }
+    close_backend(e);
     adapter_close(&e->adapter);
     tokenizer_destroy(e->tokenizer);
     model_finish(&e->model);

@@ -11,6 +11,7 @@
 #include "engine/base/error.h"
 #include "engine/base/hash.h"
 #include "engine/chat.h"
+#include "engine/engine_device.h"
 #include "engine/tokenizer.h"
 
 struct engine;
@@ -21,6 +22,12 @@ struct engine_options {
     const char *adapter; /* path of its adapter, or NULL */
     const char *backend; /* "auto", "cpu" or "vulkan" */
     size_t threads;      /* 0: as many as there are cores */
+    unsigned device;     /* of Vulkan, by its number in engine_devices, from 1; 0: the best */
+    const char *cache;   /* folder for what is quicker kept than made again, or NULL */
+    /* Called with a line for the user: that "auto" does without the device that is there, and why;
+     * that a saved session comes from another backend. May be NULL. */
+    void (*notice)(void *context, const char *text);
+    void *notice_context;
 };
 
 /* NULL with an error that names the file. */
@@ -30,6 +37,7 @@ void engine_close(struct engine *e); /* accepts NULL; its sessions must be gone 
 /* Strings live as long as the engine; names from the file may hold any byte. */
 struct engine_info {
     const char *architecture, *backend, *kernels;
+    const char *device; /* the Vulkan device's name, or NULL */
     struct gguf_text name;
     uint32_t layers, width, heads, kv_heads, head_dim, vocabulary, context;
     uint64_t parameters;
@@ -54,6 +62,10 @@ struct engine_machine {
     size_t free_memory; /* bytes; SIZE_MAX where the system does not say */
 };
 struct engine_machine engine_machine(void);
+
+/* Devices beside the processor. Fills up to `most`; returns how many, 0 with an error that says why
+ * there are none. */
+size_t engine_devices(struct engine_device *devices, size_t most, struct error *error);
 
 /* Defaults of a session. */
 enum { SESSION_WINDOW = 2048, SESSION_KEEP = 512, SESSION_SINKS = 4, SESSION_CHUNK = 64 };

@@ -32,7 +32,7 @@ struct session_options session_full_attention(const struct engine *e, uint64_t t
     return (struct session_options){.window = window > UINT32_MAX ? UINT32_MAX : (uint32_t)window};
 }
 
-static struct window_shape shape_of(const struct engine *e, const struct session_options *o) {
+struct window_shape session_shape(const struct engine *e, const struct session_options *o) {
     const struct model_config *c = &e->model.config;
     bool memory = o->memory && e->adapter.branches;
     return (struct window_shape){
@@ -82,45 +82,60 @@ static size_t pass_unit(const struct window_shape *s) {
     return (PASS_UNIT + C - 1) / C * C;
 }
 
-struct session *session_make(struct engine *e, const struct session_options *o,
-                             struct error *error) {
-    struct window_shape shape = shape_of(e, o);
-    if (!window_check(&shape, error)) {
-        return NULL;
-    }
-    struct window_layout layout = window_layout(&shape);
-    if (!fits(e, &shape, layout.bytes * shape.layers, error)) {
-        return NULL;
-    }
+/* A session on the engine's present backend. */
+static struct session *make_on_backend(struct engine *e, const struct window_shape *shape,
+                                       const struct session_options *o, struct error *error) {
     const struct model_config *c = &e->model.config;
+    const struct window_layout layout = window_layout(shape);
     size_t widest = c->ffn_width;
     widest = widest > c->width ? widest : c->width;
     widest = widest > c->heads * c->head_dim ? widest : c->heads * c->head_dim;
-    if (!e->backend->ops->prepare(e->backend, &shape, TRANSFORMER_ROWS, widest, error)) {
+    if (!e->info.device && !fits(e, shape, layout.bytes * shape->layers, error)) {
+        return NULL; /* a device has memory of its own, and says itself when it is full */
+    }
+    if (!e->backend->ops->prepare(e->backend, shape, TRANSFORMER_ROWS, widest, error)) {
         return NULL;
     }
     struct session *s = calloc(1, sizeof *s);
     if (s) {
         *s = (struct session){.engine = e,
                               .options = *o,
-                              .shape = shape,
+                              .shape = *shape,
                               .layout = layout,
-                              .states = calloc(shape.layers, sizeof *s->states),
-                              .loaded = calloc(shape.layers, sizeof *s->loaded),
+                              .states = calloc(shape->layers, sizeof *s->states),
+                              .loaded = calloc(shape->layers, sizeof *s->loaded),
                               .logits = calloc(c->vocabulary, sizeof *s->logits),
-                              .pass_rows = 2 * pass_unit(&shape)};
+                              .pass_rows = 2 * pass_unit(shape)};
+        e->sessions++;
     }
     if (!s || !s->states || !s->loaded || !s->logits) {
         error_set(error, ERROR_NO_SPACE, "no memory for a session");
         session_destroy(s);
         return NULL;
     }
-    for (uint32_t l = 0; l < shape.layers; l++) {
+    for (uint32_t l = 0; l < shape->layers; l++) {
         s->states[l] = e->backend->ops->buffer_create(e->backend, layout.bytes, error);
         if (!s->states[l]) {
             session_destroy(s);
             return NULL;
         }
+    }
+    return s;
+}
+
+struct session *session_make(struct engine *e, const struct session_options *o,
+                             struct error *error) {
+    const struct window_shape shape = session_shape(e, o);
+    struct error why = {0};
+    if (!window_check(&shape, error)) {
+        return NULL;
+    }
+    struct session *s = make_on_backend(e, &shape, o, &why);
+    if (!s && e->may_go_back && e->sessions == 0 && engine_go_back(e, &why, &why)) {
+        s = make_on_backend(e, &shape, o, &why);
+    }
+    if (!s) {
+        error_set(error, why.code, "%s", why.text);
     }
     return s;
 }
@@ -146,6 +161,7 @@ void session_destroy(struct session *s) {
     free(s->states);
     free(s->loaded);
     free(s->logits);
+    s->engine->sessions--;
     free(s);
 }
 

@@ -17,9 +17,19 @@ struct engine {
     struct backend *backend;
     struct transformer transformer;
     struct engine_info info;
-    float *logits; /* [TRANSFORMER_LOGIT_ROWS][vocabulary]: score's rows */
-    size_t taken;  /* planned bytes, besides the weights, that sessions before have taken */
+    float *logits;    /* [TRANSFORMER_LOGIT_ROWS][vocabulary]: score's rows */
+    size_t taken;     /* planned bytes, besides the weights, that sessions before have taken */
+    size_t sessions;  /* that there are */
+    bool may_go_back; /* "auto" chose the device: when it fails to start, the CPU computes */
+    void (*notice)(void *context, const char *text); /* of engine_options */
+    void *notice_context;
 };
+
+/* Tells the user, if anybody listens. */
+void engine_tell(const struct engine *e, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+/* From the device to the CPU, for the reason in `why`. There must be no session. */
+bool engine_go_back(struct engine *e, const struct error *why, struct error *error);
 
 struct session {
     struct engine *engine;
@@ -36,3 +46,5 @@ struct session {
 /* A session with zeroed states, its place in memory checked against the plan. */
 struct session *session_make(struct engine *e, const struct session_options *options,
                              struct error *error);
+/* What the layers of a session with these options are like. */
+struct window_shape session_shape(const struct engine *e, const struct session_options *options);

@@ -12,6 +12,8 @@
 
 /* More than anybody reads; up to here positions are exact in double precision. */
 static const uint64_t POSITION_MAX = (uint64_t)1 << 53;
+/* Of a header's flags. */
+enum { WRITES = 1, BY_DEVICE = 2 };
 static const char MAGIC[8] = {'A', 'L', 'L', 'M', 'E', 'M', 'S', '1'};
 
 /* Every part ends with the SHA-256 of what stands before it. */
@@ -45,7 +47,7 @@ static bool save_header(const struct session *s, struct bytes *out, struct error
     bytes_put_u32(out, s->options.keep);
     bytes_put_u32(out, s->options.sinks);
     bytes_put_u8(out, s->options.memory);
-    bytes_put_u8(out, s->options.writes);
+    bytes_put_u8(out, (s->options.writes ? WRITES : 0) | (info->device ? BY_DEVICE : 0));
     bytes_put_u64(out, s->position);
     for (uint32_t i = 0; i < info->vocabulary; i++) {
         bytes_put_f32(out, s->logits[i]);
@@ -105,7 +107,8 @@ struct session *session_load(struct engine *e, const void *header, size_t size,
     struct session_options o = {
         .window = reader_u32(&r), .keep = reader_u32(&r), .sinks = reader_u32(&r)};
     o.memory = reader_u8(&r) != 0;
-    o.writes = reader_u8(&r) != 0;
+    const uint8_t flags = reader_u8(&r);
+    o.writes = flags & WRITES;
     uint64_t position = reader_u64(&r);
     if (spec != ADAPTER_SPEC && !r.failed) {
         error_set(error, ERROR_INCOMPATIBLE,
@@ -136,6 +139,13 @@ struct session *session_load(struct engine *e, const void *header, size_t size,
         return NULL;
     }
     s->position = position;
+    const bool by_device = flags & BY_DEVICE;
+    if (by_device != (e->info.device != NULL)) {
+        engine_tell(e,
+                    "the saved session was computed by %s and goes on with %s: they round "
+                    "differently, so answers may be worded differently",
+                    by_device ? "Vulkan" : "the CPU", by_device ? "the CPU" : "Vulkan");
+    }
     bool finite = true;
     for (uint32_t i = 0; i < e->info.vocabulary; i++) {
         s->logits[i] = reader_f32(&r);

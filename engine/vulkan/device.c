@@ -112,7 +112,7 @@ size_t vulkan_devices(const struct vulkan *v, struct vulkan_device *devices, siz
     uint32_t count = most < MOST_DEVICES ? (uint32_t)most : MOST_DEVICES;
     VkResult result = v->EnumeratePhysicalDevices(v->instance, &count, physical);
     if ((result != VK_SUCCESS && result != VK_INCOMPLETE) || count == 0) {
-        error_set(error, ERROR_FAILURE, "no Vulkan device here%s%s",
+        error_set(error, ERROR_NOT_FOUND, "no Vulkan device here%s%s",
                   result == VK_SUCCESS ? "" : ": ",
                   result == VK_SUCCESS ? "" : vulkan_result(result));
         return 0;
@@ -164,18 +164,19 @@ static double mib(uint64_t bytes) {
     return (double)bytes / (1024 * 1024);
 }
 
-int vulkan_choose(const struct vulkan_device *devices, size_t count, int wanted, bool any,
+int vulkan_choose(const struct vulkan_device *devices, size_t count, unsigned wanted, bool any,
                   uint64_t needed, struct error *error) {
-    if (wanted >= 0 && (size_t)wanted >= count) {
-        error_set(error, ERROR_USAGE, "no Vulkan device %d: there %s %zu, numbered from 0", wanted,
-                  count == 1 ? "is" : "are", count);
+    if (wanted > count) {
+        error_set(error, ERROR_USAGE,
+                  "option --device: found %u, expected 1 to %zu (allmem doctor lists them)", wanted,
+                  count);
         return -1;
     }
     int best = -1;
-    error_set(error, ERROR_FAILURE, "no Vulkan device here is a GPU");
+    error_set(error, ERROR_NOT_FOUND, "no Vulkan device here is a GPU");
     for (size_t i = 0; i < count; i++) {
         const struct vulkan_device *d = &devices[i];
-        if (wanted >= 0 ? (size_t)wanted != i : !any && worth(d->type) < 2) {
+        if (wanted ? wanted != i + 1 : !any && worth(d->type) < 2) {
             continue;
         }
         if (d->lacks) {

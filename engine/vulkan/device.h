@@ -28,10 +28,10 @@ struct vulkan_device {
 size_t vulkan_devices(const struct vulkan *v, struct vulkan_device *devices, size_t most,
                       struct error *error);
 
-/* The index of the device to take: `wanted`, or for -1 the best of those with `needed` bytes free:
- * discrete before integrated before virtual ones, and one that is a processor only with `any`.
- * -1 with an error if there is none. */
-int vulkan_choose(const struct vulkan_device *devices, size_t count, int wanted, bool any,
+/* The index of the device to take: number `wanted` from 1, or for 0 the best of those with `needed`
+ * bytes free: discrete before integrated before virtual ones, and one that is a processor only with
+ * `any`. -1 with an error if there is none. */
+int vulkan_choose(const struct vulkan_device *devices, size_t count, unsigned wanted, bool any,
                   uint64_t needed, struct error *error);
 
 /* Makes v->device and its queue. */

@@ -38,7 +38,7 @@ static bool create_instance(struct vulkan *v, struct error *error) {
         (PFN_vkCreateInstance)v->GetInstanceProcAddr(NULL, "vkCreateInstance");
     uint32_t version = VK_API_VERSION_1_0;
     if (!create || (version_of && version_of(&version) != VK_SUCCESS) || version < API_VERSION) {
-        return error_set(error, ERROR_FAILURE,
+        return error_set(error, ERROR_NOT_FOUND,
                          "the Vulkan library is of version %u.%u, expected 1.2 or later",
                          VK_API_VERSION_MAJOR(version), VK_API_VERSION_MINOR(version));
     }
@@ -50,7 +50,7 @@ static bool create_instance(struct vulkan *v, struct error *error) {
     VkResult result = create(&info, NULL, &v->instance);
     if (result != VK_SUCCESS) {
         v->instance = NULL;
-        return error_set(error, ERROR_FAILURE, "no Vulkan driver: %s", vulkan_result(result));
+        return error_set(error, ERROR_NOT_FOUND, "no Vulkan driver: %s", vulkan_result(result));
     }
     return true;
 }
@@ -59,7 +59,7 @@ bool vulkan_open(struct vulkan *v, struct error *error) {
     *v = (struct vulkan){0};
     v->library = dlopen("libvulkan.so.1", RTLD_NOW | RTLD_LOCAL);
     if (!v->library) {
-        return error_set(error, ERROR_FAILURE, "no Vulkan library (libvulkan.so.1) here");
+        return error_set(error, ERROR_NOT_FOUND, "no Vulkan library (libvulkan.so.1) here");
     }
     /* A function's address by way of a data pointer, as POSIX allows and ISO C does not. */
     void *found = dlsym(v->library, "vkGetInstanceProcAddr");

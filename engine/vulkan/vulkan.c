@@ -169,15 +169,19 @@ struct backend *vulkan_backend_create(const struct vulkan_options *o, struct err
     return NULL;
 }
 
+const char *vulkan_device_name(const struct backend *backend) {
+    return ((const struct vulkan_backend *)backend)->device.name;
+}
+
 /* ---- what the machine has ---- */
 
-static void describe(const struct vulkan_device *d, struct backend_device *to) {
-    *to = (struct backend_device){.memory = d->memory,
-                                  .free = d->free,
-                                  .kind = vulkan_type_name(d->type),
-                                  .lacks = d->lacks,
-                                  .is_gpu = d->type != VK_PHYSICAL_DEVICE_TYPE_CPU &&
-                                            d->type != VK_PHYSICAL_DEVICE_TYPE_OTHER};
+static void describe(const struct vulkan_device *d, struct engine_device *to) {
+    *to = (struct engine_device){.memory = d->memory,
+                                 .free = d->free,
+                                 .kind = vulkan_type_name(d->type),
+                                 .lacks = d->lacks,
+                                 .is_gpu = d->type != VK_PHYSICAL_DEVICE_TYPE_CPU &&
+                                           d->type != VK_PHYSICAL_DEVICE_TYPE_OTHER};
     const struct {
         bool has;
         const char *name;
@@ -197,7 +201,7 @@ static void describe(const struct vulkan_device *d, struct backend_device *to) {
     snprintf(to->name, sizeof to->name, "%s", d->name);
 }
 
-size_t vulkan_list_devices(struct backend_device *devices, size_t most, struct error *error) {
+size_t vulkan_list_devices(struct engine_device *devices, size_t most, struct error *error) {
     struct vulkan v;
     struct vulkan_device found[VULKAN_DEVICES];
     if (!vulkan_open(&v, error)) {

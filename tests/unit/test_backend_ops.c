@@ -75,7 +75,7 @@ static float *random_floats(size_t n, float scale) {
 
 static struct backend *open_side(const char *name, struct error *error) {
     if (strcmp(name, "vulkan") == 0) {
-        const struct vulkan_options options = {.device = -1, .any = true};
+        const struct vulkan_options options = {.any = true};
         return vulkan_backend_create(&options, error);
     }
     setenv("ALLMEM_KERNELS", name, 1);
