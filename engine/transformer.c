@@ -171,6 +171,12 @@ static void upload_layer(struct upload *u, struct transformer *t, uint32_t l) {
         w->memory_gate = matrix_of_floats(u, p->gate_w, c->heads, c->width);
         w->rates_bias = vector_of_floats(u, p->rates_b, WINDOW_RATES * c->kv_heads);
         w->memory_gate_bias = vector_of_floats(u, p->gate_b, c->heads);
+        const struct window_shape shape = {.heads = c->heads,
+                                           .kv_heads = c->kv_heads,
+                                           .head_dim = c->head_dim,
+                                           .memory_width = t->adapter->width};
+        u->ok =
+            u->ok && (!u->b->ops->memory_load || u->b->ops->memory_load(u->b, p, &shape, u->error));
     }
 }
 

@@ -84,7 +84,7 @@ static bool prepare(struct backend *backend, const struct window_shape *shape, s
     struct vulkan_backend *b = (struct vulkan_backend *)backend;
     (void)widest; /* products need no room of their own */
     return vulkan_reserve(b, &b->ids, rows * sizeof(int32_t), error) &&
-           vulkan_window_prepare(b, shape, rows, error);
+           vulkan_window_prepare(b, shape, rows, error) && vulkan_memory_prepare(b, shape, error);
 }
 
 static void destroy(struct backend *backend) {
@@ -93,6 +93,7 @@ static void destroy(struct backend *backend) {
         if (b->commands.v) {
             vulkan_buffer_destroy(backend, b->ids);
             vulkan_window_finish(b);
+            vulkan_memory_finish(b);
         }
         vulkan_commands_finish(&b->commands);
         if (b->pipelines.v) {
@@ -118,6 +119,7 @@ static const struct backend_ops vulkan_ops = {
     .buffer_copy = buffer_copy,
     .matrix_create = vulkan_matrix_create,
     .matrix_destroy = vulkan_matrix_destroy,
+    .memory_load = vulkan_memory_load,
     .embed = vulkan_embed,
     .rms_norm = vulkan_rms_norm,
     .matmul = vulkan_matmul,
@@ -125,8 +127,10 @@ static const struct backend_ops vulkan_ops = {
     .swiglu = vulkan_swiglu,
     .positions = vulkan_positions,
     .window_retire = vulkan_window_retire,
+    .memory_write = vulkan_memory_write,
     .window_store = vulkan_window_store,
     .window_attend = vulkan_window_attend,
+    .memory_read = vulkan_memory_read,
 };
 
 static bool open_device(struct vulkan_backend *b, const struct vulkan_options *o,

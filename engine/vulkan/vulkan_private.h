@@ -31,6 +31,12 @@ struct vulkan_step_pipelines {
     const struct vulkan_pipeline *choose, *drop, *settle, *clip;
 };
 
+struct vulkan_memory_pipelines {
+    const struct vulkan_pipeline *decay, *evidence, *hidden, *error, *gram, *solve, *update, *read;
+};
+
+struct vulkan_branch; /* memory.c */
+
 struct vulkan_backend {
     struct backend base;
     struct vulkan v;
@@ -51,6 +57,10 @@ struct vulkan_backend {
     struct buffer *lse;                /* [C][H] of the last window_attend */
     struct buffer *gone;               /* [M][1 + C]: window_choose */
     struct buffer *leaving;            /* [M][C][2e + 2]: window_drop */
+    struct vulkan_memory_pipelines memory;
+    struct vulkan_branch *branches; /* that were loaded */
+    struct buffer *hidden;          /* [H][rows][f] of a read, [M][n][f] of a write */
+    struct buffer *errors, *gram;   /* [M][n][e], [M][n][n] */
     const struct rope *rope;
     uint64_t from; /* the batch's first position */
 };
@@ -86,3 +96,11 @@ void vulkan_positions(struct backend *b, const struct rope *rope, const struct w
 void vulkan_window_retire(struct backend *b, const struct attention_step *step);
 void vulkan_window_store(struct backend *b, const struct attention_step *step);
 void vulkan_window_attend(struct backend *b, const struct attention_step *step);
+
+bool vulkan_memory_load(struct backend *b, const struct memory_branch *branch,
+                        const struct window_shape *shape, struct error *error);
+bool vulkan_memory_prepare(struct vulkan_backend *b, const struct window_shape *s,
+                           struct error *error);
+void vulkan_memory_finish(struct vulkan_backend *b);
+void vulkan_memory_write(struct backend *b, const struct attention_step *step);
+void vulkan_memory_read(struct backend *b, const struct attention_step *step);

@@ -5,7 +5,12 @@
 #extension GL_EXT_buffer_reference : require
 #extension GL_EXT_control_flow_attributes : require
 
-layout(buffer_reference, std430, buffer_reference_align = 4) buffer Floats {
+// A shader whose threads read what others of their workgroup wrote defines COHERENT as coherent.
+#ifndef COHERENT
+#define COHERENT
+#endif
+
+layout(buffer_reference, std430, buffer_reference_align = 4) COHERENT buffer Floats {
     float at[];
 };
 layout(buffer_reference, std430, buffer_reference_align = 4) buffer Words {

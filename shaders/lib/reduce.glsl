@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Sums over a workgroup of THREADS (a power of two): through subgroups where the device has their
+// Sums and maxima over a workgroup of THREADS (a power of two): through subgroups where the device has their
 // arithmetic (compiled with SUBGROUPS), else through shared memory alone.
 #ifdef SUBGROUPS
 #extension GL_KHR_shader_subgroup_arithmetic : require
@@ -8,36 +8,45 @@
 
 shared float reduce_parts[THREADS];
 
-float workgroup_sum(float v) {
-    uint count = THREADS;
+// Parts 0..count-1 of the workgroup, joined by + or by the larger one.
+float join_parts(uint count, bool larger) {
     uint thread = gl_LocalInvocationIndex;
+    barrier();
+    for (uint rest = (count + 1) / 2; count > 1; rest = (count + 1) / 2) {
+        if (thread + rest < count) {
+            float a = reduce_parts[thread], b = reduce_parts[thread + rest];
+            reduce_parts[thread] = larger ? max(a, b) : a + b;
+        }
+        count = rest;
+        barrier();
+    }
+    float joined = reduce_parts[0];
+    barrier();
+    return joined;
+}
+
+float workgroup_sum(float v) {
 #ifdef SUBGROUPS
     v = subgroupAdd(v);
-    count = gl_NumSubgroups;
     if (subgroupElect()) {
         reduce_parts[gl_SubgroupID] = v;
     }
-    barrier();
-    if (count <= 8) { // few: everybody adds them
-        float sum = 0;
-        for (uint i = 0; i < count; i++) {
-            sum += reduce_parts[i];
-        }
-        barrier();
-        return sum;
-    }
+    return join_parts(gl_NumSubgroups, false);
 #else
-    reduce_parts[thread] = v;
-    barrier();
+    reduce_parts[gl_LocalInvocationIndex] = v;
+    return join_parts(THREADS, false);
 #endif
-    for (uint half_count = (count + 1) / 2; count > 1; half_count = (count + 1) / 2) {
-        if (thread + half_count < count) {
-            reduce_parts[thread] += reduce_parts[thread + half_count];
-        }
-        count = half_count;
-        barrier();
+}
+
+float workgroup_max(float v) {
+#ifdef SUBGROUPS
+    v = subgroupMax(v);
+    if (subgroupElect()) {
+        reduce_parts[gl_SubgroupID] = v;
     }
-    float sum = reduce_parts[0];
-    barrier();
-    return sum;
+    return join_parts(gl_NumSubgroups, true);
+#else
+    reduce_parts[gl_LocalInvocationIndex] = v;
+    return join_parts(THREADS, true);
+#endif
 }

@@ -649,16 +649,30 @@ static void windows(void **state) {
     }
 }
 
+static void memories(void **state) {
+    static const struct layer_case cases[] = {
+        {4, 2, 8, 32, 16, 4, 0, 150, 16, 0, 0, 0, 150, 16, false},
+        {4, 2, 8, 80, 16, 3, 20, 150, 24, 0, 0, 0, 250, 5, false},
+        {9, 3, 64, 64, 64, 4, 50, 150, 128, 0, 0, 0, 400, 130, false},
+        {9, 3, 64, 64, 64, 4, 50, 150, 80, 0, 0, 0, 260, 1, false},
+        {4, 1, 40, 192, 192, 4, 100, 150, 48, 0, 0, 0, 960, 192, false},
+        {2, 2, 128, 24, 12, 0, 5, 150, 32, 0, 0, 0, 90, 48, true},
+        {1, 1, 256, 16, 8, 1, 0, 150, 16, 0, 0, 0, 64, 24, false},
+        {3, 1, 30, 65, 65, 0, 10, 150, 16, 0, 0, 0, 330, 195, false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        check_layer(&cases[i], state);
+    }
+}
+
 /* ---- all of it ---- */
 
 static const struct {
     const char *name;
     CMUnitTestFunction run;
-} checks[] = {{"buffers", buffers},
-              {"matmul and embed", matrices},
-              {"rms_norm", norms},
-              {"add and swiglu", elementwise},
-              {"the window", windows}};
+} checks[] = {{"buffers", buffers},    {"matmul and embed", matrices},
+              {"rms_norm", norms},     {"add and swiglu", elementwise},
+              {"the window", windows}, {"the memory", memories}};
 enum { CHECKS = sizeof checks / sizeof *checks, MOST_CANDIDATES = 8 };
 
 int main(void) {
