@@ -15,14 +15,14 @@ layout(local_size_x = THREADS) in;
 layout(push_constant) uniform Push {
     Floats y; // [n][rows]
     Words weights;
-    Floats x;    // [n][columns]
+    Quads x;     // [n][columns]
     Floats bias; // [rows], read if has_bias
     uint rows, columns, row_words, has_bias, n;
 };
 
-// By column, so that neighbouring threads read neighbouring rows.
-shared float w_tile[TILE_K * TILE_ROWS];
-shared float x_tile[TILE_K * (TILE_N + 1)];
+// By column, four neighbouring rows in a vector.
+shared vec4 w_tile[TILE_K * TILE_ROWS / 4];
+shared vec4 x_tile[TILE_K * TILE_N / 4];
 
 void load_weights(uint first, uint k) {
     uint units = (columns + 15) / 16;
@@ -38,17 +38,32 @@ void load_weights(uint first, uint k) {
         }
         uvec2 c = unit_columns(u) - k;
         [[unroll]] for (uint i = 0; i < 8; i++) {
-            w_tile[(c.x + i) * TILE_ROWS + r] = v[i];
-            w_tile[(c.y + i) * TILE_ROWS + r] = v[8 + i];
+            w_tile[((c.x + i) * TILE_ROWS + r) / 4][r % 4] = v[i];
+            w_tile[((c.y + i) * TILE_ROWS + r) / 4][r % 4] = v[8 + i];
         }
     }
 }
 
+// Four columns of a row of x.
+vec4 x_four(uint i, uint k) {
+    uint from = i * columns + k;
+    if (columns % 4 == 0) {
+        return k < columns ? x.at[from / 4] : vec4(0);
+    }
+    vec4 v;
+    [[unroll]] for (uint j = 0; j < 4; j++) {
+        v[j] = k + j < columns ? x.at[(from + j) / 4][(from + j) % 4] : 0;
+    }
+    return v;
+}
+
 void load_activations(uint first, uint k) {
-    for (uint at = gl_LocalInvocationID.x; at < TILE_N * TILE_K; at += THREADS) {
-        uint c = at % TILE_K, i = at / TILE_K;
-        bool inside = k + c < columns && first + i < n;
-        x_tile[c * (TILE_N + 1) + i] = inside ? x.at[(first + i) * columns + k + c] : 0;
+    for (uint at = gl_LocalInvocationID.x; at < TILE_N * TILE_K / 4; at += THREADS) {
+        uint i = at % TILE_N, c = at / TILE_N * 4;
+        vec4 v = first + i < n ? x_four(first + i, k + c) : vec4(0);
+        [[unroll]] for (uint j = 0; j < 4; j++) {
+            x_tile[((c + j) * TILE_N + i) / 4][i % 4] = v[j];
+        }
     }
 }
 
@@ -64,10 +79,9 @@ void main() {
             load_activations(first, k);
             barrier();
             for (uint c = 0; c < TILE_K; c++) {
-                uint at = c * TILE_ROWS + r0;
-                vec4 w = vec4(w_tile[at], w_tile[at + 1], w_tile[at + 2], w_tile[at + 3]);
+                vec4 w = w_tile[(c * TILE_ROWS + r0) / 4], v = x_tile[(c * TILE_N + i0) / 4];
                 [[unroll]] for (uint i = 0; i < 4; i++) {
-                    sum[i] += w * x_tile[c * (TILE_N + 1) + i0 + i];
+                    sum[i] += w * v[i];
                 }
             }
             barrier();

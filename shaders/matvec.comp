@@ -16,24 +16,34 @@ layout(local_size_x = THREADS) in;
 layout(push_constant) uniform Push {
     Floats y; // [rows]
     Words weights;
-    Floats x;    // [columns]
+    Quads x;     // [columns]
     Floats bias; // [rows], read if has_bias
     uint rows, columns, row_words, has_bias;
 };
 
+// Columns 4 i to 4 i + 3 of x, zeroes past the end: room for buffers is made in whole vectors.
+vec4 x_four(uint i) {
+    vec4 v = 4 * i < columns ? x.at[i] : vec4(0);
+    if (4 * i + 3 >= columns) {
+        [[unroll]] for (uint j = 0; j < 4; j++) {
+            v[j] = 4 * i + j < columns ? v[j] : 0;
+        }
+    }
+    return v;
+}
+
 void main() {
     uint units = (columns + 15) / 16;
     for (uint first = gl_WorkGroupID.x * ROWS; first < rows; first += gl_NumWorkGroups.x * ROWS) {
-        float sum[ROWS];
-        [[unroll]] for (uint r = 0; r < ROWS; r++) {
-            sum[r] = 0;
-        }
+        vec4 sum = vec4(0); // of ROWS rows
         for (uint u = gl_LocalInvocationID.x; u < units; u += THREADS) {
-            uvec2 c = unit_columns(u);
+            uvec2 c = unit_columns(u) / 4;
             float values[16];
-            [[unroll]] for (uint i = 0; i < 16; i++) {
-                uint column = i < 8 ? c.x + i : c.y + i - 8;
-                values[i] = column < columns ? x.at[column] : 0;
+            [[unroll]] for (uint i = 0; i < 4; i++) {
+                vec4 four = x_four(i < 2 ? c.x + i : c.y + i - 2);
+                [[unroll]] for (uint j = 0; j < 4; j++) {
+                    values[4 * i + j] = four[j];
+                }
             }
             [[unroll]] for (uint r = 0; r < ROWS; r++) {
                 float w[16];
@@ -43,11 +53,10 @@ void main() {
                 }
             }
         }
-        [[unroll]] for (uint r = 0; r < ROWS; r++) {
-            float total = workgroup_sum(sum[r]);
-            if (gl_LocalInvocationID.x == 0 && first + r < rows) {
-                y.at[first + r] = has_bias != 0 ? total + bias.at[first + r] : total;
-            }
+        sum = workgroup_sums(sum);
+        uint r = gl_LocalInvocationID.x;
+        if (r < ROWS && first + r < rows) {
+            y.at[first + r] = has_bias != 0 ? sum[r] + bias.at[first + r] : sum[r];
         }
     }
 }

@@ -34,19 +34,16 @@ float evidence(uint m) {
         most = max(most, a[j]);
         least = min(least, a[j]);
     }
-    most = workgroup_max(most);
-    least = -workgroup_max(-least);
-    float up = 0, down = 0, up_z = 0, down_z = 0;
+    vec4 both = workgroup_maxima(vec4(most, -least, 0, 0));
+    most = both.x;
+    least = -both.y;
+    vec4 parts = vec4(0); // sums of exp(a), exp(-a), and of both times z
     for (uint j = thread; j < e; j += THREADS) {
         float p = exp(a[j] - most), r = exp(least - a[j]);
-        up += p;
-        down += r;
-        up_z += p * sums.at[m * 2 * e + j];
-        down_z += r * sums.at[m * 2 * e + e + j];
+        parts += vec4(p, r, p * sums.at[m * 2 * e + j], r * sums.at[m * 2 * e + e + j]);
     }
-    float upper = workgroup_sum(up_z) / workgroup_sum(up);
-    float lower = workgroup_sum(down_z) / workgroup_sum(down);
-    return log(upper + lower + EVIDENCE_EPS);
+    parts = workgroup_sums(parts);
+    return log(parts.z / parts.x + parts.w / parts.y + EVIDENCE_EPS);
 }
 
 void main() {

@@ -16,3 +16,7 @@ layout(buffer_reference, std430, buffer_reference_align = 4) COHERENT buffer Flo
 layout(buffer_reference, std430, buffer_reference_align = 4) buffer Words {
     uint at[];
 };
+// Activations, four at a time: what they are in begins at a multiple of 16 bytes.
+layout(buffer_reference, std430, buffer_reference_align = 16) readonly buffer Quads {
+    vec4 at[];
+};

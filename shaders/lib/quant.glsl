@@ -36,6 +36,11 @@ uvec2 unit_columns(uint u) {
     }
 }
 
+// The eight bytes that begin at word `at`.
+uvec2 eight_bytes(Words w, uint at) {
+    return uvec2(w.at[at], w.at[at + 1]);
+}
+
 uint byte_of(uint word, uint i) {
     return word >> (8 * i) & 255;
 }
@@ -94,8 +99,9 @@ void expand(Words w, uint row, uint u, uint columns, out float v[16]) {
     case Q4_0: {
         uint block = u / 2, at = row + 4 * block + 2 * (u % 2);
         float d = half_at(w, 2 * (row + columns / 8) + block);
+        uvec2 bytes = eight_bytes(w, at);
         [[unroll]] for (uint i = 0; i < 8; i++) {
-            uint q = byte_of(w.at[at + i / 4], i % 4);
+            uint q = byte_of(bytes[i / 4], i % 4);
             v[i] = d * float(int(q & 15) - 8);
             v[8 + i] = d * float(int(q >> 4) - 8);
         }
@@ -104,8 +110,9 @@ void expand(Words w, uint row, uint u, uint columns, out float v[16]) {
     case Q4_1: {
         uint block = row + u / 2 * 5, at = block + 1 + 2 * (u % 2);
         vec2 d = halves_of(w.at[block]);
+        uvec2 bytes = eight_bytes(w, at);
         [[unroll]] for (uint i = 0; i < 8; i++) {
-            uint q = byte_of(w.at[at + i / 4], i % 4);
+            uint q = byte_of(bytes[i / 4], i % 4);
             v[i] = d.x * float(q & 15) + d.y;
             v[8 + i] = d.x * float(q >> 4) + d.y;
         }
@@ -115,8 +122,9 @@ void expand(Words w, uint row, uint u, uint columns, out float v[16]) {
         uint block = u / 2, words = row + 5 * block, at = words + 1 + 2 * (u % 2);
         float d = half_at(w, 2 * (row + columns / 32 * 5) + block);
         uint fifth = w.at[words] >> (8 * (u % 2));
+        uvec2 bytes = eight_bytes(w, at);
         [[unroll]] for (uint i = 0; i < 8; i++) {
-            uint q = byte_of(w.at[at + i / 4], i % 4);
+            uint q = byte_of(bytes[i / 4], i % 4);
             v[i] = d * float(int(q & 15 | (fifth >> i & 1) << 4) - 16);
             v[8 + i] = d * float(int(q >> 4 | (fifth >> (16 + i) & 1) << 4) - 16);
         }
@@ -126,8 +134,9 @@ void expand(Words w, uint row, uint u, uint columns, out float v[16]) {
         uint block = row + u / 2 * 6, at = block + 2 + 2 * (u % 2);
         vec2 d = halves_of(w.at[block]);
         uint fifth = w.at[block + 1] >> (8 * (u % 2));
+        uvec2 bytes = eight_bytes(w, at);
         [[unroll]] for (uint i = 0; i < 8; i++) {
-            uint q = byte_of(w.at[at + i / 4], i % 4);
+            uint q = byte_of(bytes[i / 4], i % 4);
             v[i] = d.x * float(q & 15 | (fifth >> i & 1) << 4) + d.y;
             v[8 + i] = d.x * float(q >> 4 | (fifth >> (16 + i) & 1) << 4) + d.y;
         }
@@ -135,8 +144,11 @@ void expand(Words w, uint row, uint u, uint columns, out float v[16]) {
     }
     case Q8_0: {
         float d = half_at(w, 2 * (row + columns / 4) + u / 2);
-        [[unroll]] for (uint i = 0; i < 16; i++) {
-            v[i] = d * float(signed_byte(w.at[row + 4 * u + i / 4], i % 4));
+        [[unroll]] for (uint j = 0; j < 4; j++) {
+            uint word = w.at[row + 4 * u + j];
+            [[unroll]] for (uint i = 0; i < 4; i++) {
+                v[4 * j + i] = d * float(signed_byte(word, i));
+            }
         }
         break;
     }
@@ -145,8 +157,9 @@ void expand(Words w, uint row, uint u, uint columns, out float v[16]) {
         vec2 d = halves_of(w.at[block + 20]);
         uint at = block + 4 + n / 2 * 8 + 2 * i0, shift = 4 * (n % 2), g = 4 * n + i0 / 2;
         uint s0 = byte_at(w, block, g), s1 = byte_at(w, block, g + 2);
+        uvec2 bytes = eight_bytes(w, at);
         [[unroll]] for (uint i = 0; i < 8; i++) {
-            uint q = byte_of(w.at[at + i / 4], i % 4) >> shift;
+            uint q = byte_of(bytes[i / 4], i % 4) >> shift;
             v[i] = d.x * float(s0 & 15) * float(q & 3) - d.y * float(s0 >> 4);
             v[8 + i] = d.x * float(s1 & 15) * float(q >> 2 & 3) - d.y * float(s1 >> 4);
         }
@@ -158,9 +171,11 @@ void expand(Words w, uint row, uint u, uint columns, out float v[16]) {
         uint at = block + 8 + n / 2 * 8 + 2 * i0, shift = 4 * (n % 2), g = 4 * n + i0 / 2;
         float s0 = d * float(third_scale(w, block + 24, g));
         float s1 = d * float(third_scale(w, block + 24, g + 2));
+        uvec2 thirds = eight_bytes(w, block + 2 * i0);
+        uvec2 bytes = eight_bytes(w, at);
         [[unroll]] for (uint i = 0; i < 8; i++) {
-            uint q = byte_of(w.at[at + i / 4], i % 4) >> shift;
-            uint third = byte_of(w.at[block + 2 * i0 + i / 4], i % 4) >> (2 * n);
+            uint q = byte_of(bytes[i / 4], i % 4) >> shift;
+            uint third = byte_of(thirds[i / 4], i % 4) >> (2 * n);
             v[i] = s0 * float(int((q & 3) + 4 * (third & 1)) - 4);
             v[8 + i] = s1 * float(int((q >> 2 & 3) + 4 * (third >> 1 & 1)) - 4);
         }
@@ -174,10 +189,14 @@ void expand(Words w, uint row, uint u, uint columns, out float v[16]) {
         vec2 d = halves_of(w.at[block]);
         vec2 s0 = d * vec2(six_bit_scales(w, block + 1, 2 * n));
         vec2 s1 = d * vec2(six_bit_scales(w, block + 1, 2 * n + 1));
+        uvec2 bytes = eight_bytes(w, at), fifths = uvec2(0);
+        if (TYPE == Q5_K) {
+            fifths = eight_bytes(w, block + 4 + 2 * i0);
+        }
         [[unroll]] for (uint i = 0; i < 8; i++) {
-            uint q = byte_of(w.at[at + i / 4], i % 4), low = q & 15, high = q >> 4;
+            uint q = byte_of(bytes[i / 4], i % 4), low = q & 15, high = q >> 4;
             if (TYPE == Q5_K) {
-                uint fifth = byte_of(w.at[block + 4 + 2 * i0 + i / 4], i % 4) >> (2 * n);
+                uint fifth = byte_of(fifths[i / 4], i % 4) >> (2 * n);
                 low |= (fifth & 1) << 4;
                 high |= (fifth >> 1 & 1) << 4;
             }
@@ -192,10 +211,12 @@ void expand(Words w, uint row, uint u, uint columns, out float v[16]) {
         uint high_at = block + 32 + 8 * upper_half + 4 * (k % 2), high_shift = k / 2 * 2;
         float d = half_to(w.at[block + 52] & 0xffff);
         d *= float(signed_byte(w.at[block + 48 + u % 16 / 4], u % 4));
-        [[unroll]] for (uint i = 0; i < 16; i++) {
-            uint low = byte_of(w.at[low_at + i / 4], i % 4) >> low_shift & 15;
-            uint high = byte_of(w.at[high_at + i / 4], i % 4) >> high_shift & 3;
-            v[i] = d * float(int(low | high << 4) - 32);
+        [[unroll]] for (uint j = 0; j < 4; j++) {
+            uint lows = w.at[low_at + j] >> low_shift, highs = w.at[high_at + j] >> high_shift;
+            [[unroll]] for (uint i = 0; i < 4; i++) {
+                uint low = byte_of(lows, i) & 15, high = byte_of(highs, i) & 3;
+                v[4 * j + i] = d * float(int(low | high << 4) - 32);
+            }
         }
         break;
     }

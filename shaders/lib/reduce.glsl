@@ -1,31 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Sums and maxima over a workgroup of THREADS (a power of two): through subgroups where the device has their
+// Sums and maxima, four at a time, over a workgroup of THREADS (a power of two): through subgroups where the device has their
 // arithmetic (compiled with SUBGROUPS), else through shared memory alone.
 #ifdef SUBGROUPS
 #extension GL_KHR_shader_subgroup_arithmetic : require
 #endif
 
-shared float reduce_parts[THREADS];
+shared vec4 reduce_parts[THREADS];
 
 // Parts 0..count-1 of the workgroup, joined by + or by the larger one.
-float join_parts(uint count, bool larger) {
+vec4 join_parts(uint count, bool larger) {
     uint thread = gl_LocalInvocationIndex;
     barrier();
     for (uint rest = (count + 1) / 2; count > 1; rest = (count + 1) / 2) {
         if (thread + rest < count) {
-            float a = reduce_parts[thread], b = reduce_parts[thread + rest];
+            vec4 a = reduce_parts[thread], b = reduce_parts[thread + rest];
             reduce_parts[thread] = larger ? max(a, b) : a + b;
         }
         count = rest;
         barrier();
     }
-    float joined = reduce_parts[0];
+    vec4 joined = reduce_parts[0];
     barrier();
     return joined;
 }
 
-float workgroup_sum(float v) {
+vec4 workgroup_sums(vec4 v) {
 #ifdef SUBGROUPS
     v = subgroupAdd(v);
     if (subgroupElect()) {
@@ -38,7 +38,7 @@ float workgroup_sum(float v) {
 #endif
 }
 
-float workgroup_max(float v) {
+vec4 workgroup_maxima(vec4 v) {
 #ifdef SUBGROUPS
     v = subgroupMax(v);
     if (subgroupElect()) {
@@ -49,4 +49,8 @@ float workgroup_max(float v) {
     reduce_parts[gl_LocalInvocationIndex] = v;
     return join_parts(THREADS, true);
 #endif
+}
+
+float workgroup_sum(float v) {
+    return workgroup_sums(vec4(v, 0, 0, 0)).x;
 }
