@@ -30,8 +30,9 @@ static void forget(char *path) {
     free(path);
 }
 
-struct engine *tiny_engine_of(const struct tiny_model *model, const struct tiny_adapter *adapter,
-                              size_t threads, struct error *error) {
+struct engine *tiny_engine_on(const char *backend, const struct tiny_model *model,
+                              const struct tiny_adapter *adapter, size_t threads,
+                              struct error *error) {
     struct tiny_loaded l;
     struct bytes bytes = {0};
     struct engine *e = NULL;
@@ -44,7 +45,7 @@ struct engine *tiny_engine_of(const struct tiny_model *model, const struct tiny_
     }
     if (model_path && (!adapter || adapter_path)) {
         const struct engine_options options = {
-            .model = model_path, .adapter = adapter_path, .backend = "cpu", .threads = threads};
+            .model = model_path, .adapter = adapter_path, .backend = backend, .threads = threads};
         e = engine_open(&options, error);
     }
     forget(adapter_path);
@@ -52,6 +53,11 @@ struct engine *tiny_engine_of(const struct tiny_model *model, const struct tiny_
     bytes_finish(&bytes);
     tiny_model_unload(&l);
     return e;
+}
+
+struct engine *tiny_engine_of(const struct tiny_model *model, const struct tiny_adapter *adapter,
+                              size_t threads, struct error *error) {
+    return tiny_engine_on("cpu", model, adapter, threads, error);
 }
 
 struct engine *tiny_engine(const struct tiny_model *model, const struct tiny_adapter *adapter,

@@ -13,6 +13,10 @@
 char *tiny_file(const void *data, size_t size);
 
 /* `adapter` may be NULL. The files are gone afterwards; the engine keeps its mappings. */
+struct engine *tiny_engine_on(const char *backend, const struct tiny_model *model,
+                              const struct tiny_adapter *adapter, size_t threads,
+                              struct error *error);
+/* The same, on the CPU. */
 struct engine *tiny_engine_of(const struct tiny_model *model, const struct tiny_adapter *adapter,
                               size_t threads, struct error *error);
 /* The same, on one thread. */

@@ -20,7 +20,7 @@
 #include "tests/tools/tiny_engine.h"
 #include "tests/tools/tiny_order.h"
 
-static struct engine *open_engine(const struct golden *g) {
+static struct engine *open_engine(const struct golden *g, const char *backend) {
     struct tiny_order o = tiny_order_of();
     struct error error = {0};
     char words[256];
@@ -29,7 +29,7 @@ static struct engine *open_engine(const struct golden *g) {
         assert_true(tiny_order_set(&o, word));
     }
     o.adapter.chunk = g->chunk;
-    struct engine *e = tiny_engine(&o.model, &o.adapter, &error);
+    struct engine *e = tiny_engine_on(backend, &o.model, &o.adapter, 1, &error);
     if (!e) {
         fail_msg("%s: %s", g->model, error.text);
     }
@@ -37,8 +37,8 @@ static struct engine *open_engine(const struct golden *g) {
 }
 
 /* The largest difference to the golden logits, after so many tokens as they are for. */
-static double difference(const struct golden *g) {
-    struct engine *e = open_engine(g);
+static double difference(const struct golden *g, const char *backend) {
+    struct engine *e = open_engine(g, backend);
     const struct session_options o = {g->window, g->keep, g->sinks, g->memory, g->writes};
     struct error error = {0};
     struct session *s = session_create(e, &o, &error);
@@ -60,16 +60,20 @@ static double difference(const struct golden *g) {
     return apart;
 }
 
-static void check(const char *kernels, double tolerance) {
-    setenv("ALLMEM_KERNELS", kernels, 1);
+static void check_on(const char *backend, const char *name, double tolerance) {
     for (size_t i = 0; i < sizeof goldens / sizeof *goldens; i++) {
         const struct golden *g = &goldens[i];
-        double apart = difference(g);
+        double apart = difference(g, backend);
         if (!(apart <= tolerance)) {
-            fail_msg("%s, window %u, keep %u, memory %d, %s kernels: %g apart", g->model, g->window,
-                     g->keep, g->memory, kernels, apart);
+            fail_msg("%s, window %u, keep %u, memory %d, %s: %g apart", g->model, g->window,
+                     g->keep, g->memory, name, apart);
         }
     }
+}
+
+static void check(const char *kernels, double tolerance) {
+    setenv("ALLMEM_KERNELS", kernels, 1);
+    check_on("cpu", kernels, tolerance);
 }
 
 static void logits_are_those_of_pytorch(void **state) {
@@ -88,9 +92,21 @@ static void fast_kernels_stay_close(void **state) {
     }
 }
 
+static void those_of_vulkan_too(void **state) {
+    (void)state;
+    struct engine_device device;
+    struct error error;
+    if (!engine_devices(&device, 1, &error)) {
+        print_message("skipped, no Vulkan: %s\n", error.text);
+        skip();
+    }
+    check_on("vulkan", "vulkan", 1e-3);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(logits_are_those_of_pytorch),
+        cmocka_unit_test(those_of_vulkan_too),
         cmocka_unit_test(fast_kernels_stay_close),
     };
     return cmocka_run_group_tests_name("forward", tests, NULL, NULL);
