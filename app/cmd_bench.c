@@ -64,16 +64,22 @@ static int print(const struct options *options, const struct bench *b, const str
                  const struct engine_info *info, size_t state_bytes, struct error *error) {
     if (options->json) {
         return json_print(
-            json_pack("{s:{s:I, s:I, s:f}, s:{s:I, s:I, s:f}, s:s, s:s, s:I, s:b, s:I}", "prefill",
-                      "tokens", (json_int_t)b->prompt, "depth", (json_int_t)b->depth,
+            json_pack("{s:{s:I, s:I, s:f}, s:{s:I, s:I, s:f}, s:s, s:s, s:I, s:b, s:I, s:s, s:s?}",
+                      "prefill", "tokens", (json_int_t)b->prompt, "depth", (json_int_t)b->depth,
                       "tokens_per_second", f->prefill, "decode", "tokens", (json_int_t)b->gen,
                       "depth", (json_int_t)b->depth, "tokens_per_second", f->decode, "type",
                       info->type, "kernels", info->kernels, "threads", (json_int_t)info->threads,
-                      "adapter", (int)info->has_adapter, "state_bytes", (json_int_t)state_bytes),
+                      "adapter", (int)info->has_adapter, "state_bytes", (json_int_t)state_bytes,
+                      "backend", info->backend, "device", info->device),
             error);
     }
-    printf("%s, %s kernels, %zu threads, %s\n", info->type, info->kernels, info->threads,
-           info->has_adapter ? "with memory" : "without memory");
+    const char *memory = info->has_adapter ? "with memory" : "without memory";
+    if (info->device) {
+        printf("%s, %s, %s\n", info->type, info->device, memory);
+    } else {
+        printf("%s, %s kernels, %zu threads, %s\n", info->type, info->kernels, info->threads,
+               memory);
+    }
     printf("prefill %6llu tokens at depth %llu: %8.1f tokens/s\n", (unsigned long long)b->prompt,
            (unsigned long long)b->depth, f->prefill);
     printf("decode  %6llu tokens at depth %llu: %8.1f tokens/s\n", (unsigned long long)b->gen,

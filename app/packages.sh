@@ -2,7 +2,7 @@
 # shellcheck shell=sh
 #
 # The Debian 12 packages that building, running and testing AllMem needs: the one list, sourced by
-# app/quickstart.sh and tests/run.sh.
+# app/quickstart.sh and tests/run.sh. Without those of the line with Vulkan it builds and runs too.
 
 allmem_packages="
 gcc libc6-dev pkg-config meson ninja-build git ca-certificates
@@ -12,6 +12,7 @@ libjansson-dev libinih-dev libutf8proc-dev libstemmer-dev
 libncurses-dev libmd4c-dev
 poppler-utils
 libcmocka-dev openssl
+libvulkan-dev glslc mesa-vulkan-drivers
 "
 
 # The packages of the list that are not installed, on one line.

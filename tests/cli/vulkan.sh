@@ -1,0 +1,135 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# --backend, --device: what is computed on a Vulkan device is what the CPU computes; what happens
+# where there is none. A processor that acts as a device (llvmpipe) will do.
+# shellcheck source=tests/cli/harness.sh
+. "$SOURCE/tests/cli/harness.sh"
+# shellcheck source=tests/cli/sessions.sh
+. "$SOURCE/tests/cli/sessions.sh"
+
+# The CPU's faster kernels round activations to 8 bits; the device computes as the reference does.
+ALLMEM_KERNELS=reference
+export ALLMEM_KERNELS
+chapters book.md 4 40
+prompt="On day 3 the keeper Drake logged"
+
+fails "no such backend" 2 "--backend" "$ALLMEM" generate --backend=cuda x
+fails "--device that is no number" 2 "option --device: found 'x'" "$ALLMEM" generate --device x x
+fails "--device with the CPU" 2 "--device: found 1 with --backend=cpu" \
+    "$ALLMEM" generate --backend=cpu --device 1 x
+
+run "$ALLMEM" doctor --json
+case $out in
+*"built without Vulkan"*) built=no ;;
+*) built=yes ;;
+esac
+if [ $built = yes ]; then
+    # No driver; no library that is one.
+    mkdir lib
+    echo >lib/libvulkan.so.1
+    for without in VK_ICD_FILENAMES=/nonexistent LD_LIBRARY_PATH="$work/lib"; do
+        fails "$without: --backend=vulkan" 1 "no Vulkan" \
+            env "$without" "$ALLMEM" generate --backend=vulkan -n 4 "$prompt"
+        run env "$without" "$ALLMEM" generate -n 4 "$prompt"
+        is "$without: auto is the CPU" "$status$err" 0
+        run env "$without" "$ALLMEM" generate --device 1 -n 4 "$prompt"
+        is "$without: auto with --device is the CPU" "$status" 0
+        has "$without: and says so" "$err" "the CPU computes"
+        run env "$without" "$ALLMEM" doctor
+        has "$without: doctor says why" "$out" "no Vulkan"
+    done
+else
+    fails "--backend=vulkan" 1 "without Vulkan" "$ALLMEM" generate --backend=vulkan -n 4 "$prompt"
+    run "$ALLMEM" generate -n 4 "$prompt"
+    is "auto is the CPU" "$status$err" 0
+fi
+
+run "$ALLMEM" doctor
+case $out in
+*"device 1 "*) ;;
+*)
+    skip "Vulkan computes what the CPU computes" "$(printf '%s\n' "$out" | grep '^vulkan')"
+    finish
+    exit
+    ;;
+esac
+has "doctor: a device with its memory" "$out" " free); subgroups of "
+fails "a device that there is not" 2 "option --device: found 16, expected 1 to" \
+    "$ALLMEM" generate --backend=vulkan --device 16 x
+
+for model in tiny plain; do
+    run "$ALLMEM" generate -m $model.gguf --backend=cpu --temp 0 -n 32 "$prompt"
+    expected=$out
+    run "$ALLMEM" generate -m $model.gguf --backend=vulkan --temp 0 -n 32 "$prompt"
+    is "$model: greedy tokens" "$status$err$out" "0$expected"
+done
+run "$ALLMEM" generate -m plain.gguf --device 1 --temp 0 -n 32 "$prompt"
+is "auto with --device takes the device" "$status$out" "0$expected"
+
+for mode in full window memory; do
+    set -- --mode $mode --window 64 --keep 24 --tokens 400 --text book.md
+    run "$ALLMEM" eval --json --backend=cpu "$@"
+    cp out cpu.json
+    run "$ALLMEM" eval --json --backend=vulkan "$@"
+    ok "eval --mode $mode: nll" python3 -c '
+import json, sys
+a, b = (json.load(open(f)) for f in sys.argv[1:])
+assert a["tokens"] == b["tokens"] and a["state_bytes"] == b["state_bytes"], (a, b)
+assert abs(a["nll"] - b["nll"]) < 0.01, (a["nll"], b["nll"])
+for x, y in zip(a["buckets"], b["buckets"]):
+    assert abs(x["nll"] - y["nll"]) < 0.01, (x, y)' cpu.json out
+done
+
+# A session of one backend on the other.
+question="How many ships did the keeper Drake log?"
+for first in cpu vulkan; do
+    second=vulkan
+    [ $first = vulkan ] && second=cpu
+    run "$ALLMEM" ingest -q -s from_$first --window 64 --keep 24 --backend=$first book.md
+    is "ingest by $first" "$status" 0
+    before=$(memory_of from_$first)
+    run "$ALLMEM" ask -s from_$first --backend=$first "$question"
+    expected=$out
+    lacks "asked by $first: no word about backends" "$err" "round"
+    run "$ALLMEM" ask -s from_$first --backend=$second "$question"
+    is "ingest by $first, asked by $second" "$status$out" "0$expected"
+    has "and says so in a line" "$err" "round differently"
+    is "which leaves the memory" "$(memory_of from_$first)" "$before"
+    run "$ALLMEM" ask -q -s from_$first --backend=$second "$question"
+    is "-q: not a word" "$err" ""
+done
+
+# Memory: 64 layers of more than two GB each.
+"$TINY" deep.gguf layers=64
+fails "more than the device has" 8 "" "$ALLMEM" generate -m deep.gguf \
+    --backend=vulkan --window 16777216 "$prompt"
+run "$ALLMEM" generate -m deep.gguf --device 1 --window 16777216 "$prompt"
+is "auto: nor has the CPU" "$status" 8
+has "auto: it was tried" "$err" "the CPU computes"
+
+# The cache of pipelines: damaged, cut off, of another kind.
+for file in "$ALLMEM_HOME"/cache/vulkan-*.cache; do
+    [ -s "$file" ] || continue
+    for damage in "" "x" "$(head -c 5000 /dev/zero | tr '\0' y)"; do
+        printf '%s' "$damage" >"$file"
+        run "$ALLMEM" generate -m plain.gguf --backend=vulkan --temp 0 -n 8 "$prompt"
+        is "a damaged cache of ${#damage} bytes" "$status$err" 0
+    done
+done
+
+# Two at once, and one killed in between.
+for i in 1 2; do
+    "$ALLMEM" generate -m plain.gguf --backend=vulkan --temp 0 -n 64 "$prompt" >both_$i 2>&1 &
+done
+"$ALLMEM" generate -m plain.gguf --backend=vulkan --temp 0 -n 100000 "$prompt" >killed 2>&1 &
+killed=$!
+while [ ! -s killed ] && kill -0 $killed 2>/dev/null; do
+    sleep 0.1
+done
+kill -9 $killed
+wait
+run "$ALLMEM" generate -m plain.gguf --backend=vulkan --temp 0 -n 64 "$prompt"
+is "after one was killed" "$status" 0
+ok "two at once: the first" cmp both_1 out
+ok "two at once: the second" cmp both_2 out
+finish
