@@ -82,7 +82,8 @@ static void attend_block(void *context, size_t index, size_t thread) {
     const uint64_t p = step->position + first;
     const size_t n = window_visible(&v->s, p + rows - 1), all = rows * R;
 
-    float *q = cpu_scratch(c->b, thread), *o = q + all * e, *s = o + all * e;
+    const size_t room = (all * e + 15) / 16 * 16; /* what a kernel gets begins at 64 bytes */
+    float *q = cpu_scratch(c->b, thread), *o = q + room, *s = o + room;
     float *rest = s + all * slots_room(v->slots);
     const size_t from = ((step->row + first) * H + m * R) * e; /* head m R of the first row */
     for (size_t i = 0; i < rows; i++) {
@@ -208,7 +209,7 @@ void cpu_window_attend(struct backend *backend, const struct attention_step *ste
 size_t cpu_attention_scratch(const struct cpu_backend *b, const struct window_shape *s) {
     const size_t slots = slots_room(window_slots(s)), e = s->head_dim;
     const size_t queries = task_rows(s) * (s->heads / s->kv_heads);
-    return queries * (2 * e + slots) + 16 +
+    return queries * (2 * e + slots) + 2 * 16 +
            b->kernels->attention_scratch_bytes(slots, e) / sizeof(float) + s->chunk;
 }
 
