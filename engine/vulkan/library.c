@@ -5,6 +5,7 @@
 #include "engine/vulkan/library.h"
 
 #include <dlfcn.h>
+#include <pthread.h>
 #include <string.h>
 
 static const uint32_t API_VERSION = VK_API_VERSION_1_2;
@@ -55,7 +56,7 @@ static bool create_instance(struct vulkan *v, struct error *error) {
     return true;
 }
 
-bool vulkan_open(struct vulkan *v, struct error *error) {
+static bool load(struct vulkan *v, struct error *error) {
     *v = (struct vulkan){0};
     v->library = dlopen("libvulkan.so.1", RTLD_NOW | RTLD_LOCAL);
     if (!v->library) {
@@ -69,18 +70,24 @@ bool vulkan_open(struct vulkan *v, struct error *error) {
     } else if (create_instance(v, error) && find_instance_functions(v, error)) {
         return true;
     }
-    vulkan_close(v);
-    return false;
-}
-
-void vulkan_close(struct vulkan *v) {
     if (v->instance && v->DestroyInstance) {
         v->DestroyInstance(v->instance, NULL);
     }
-    if (v->library) {
-        dlclose(v->library);
-    }
+    dlclose(v->library);
     *v = (struct vulkan){0};
+    return false;
+}
+
+/* Drivers lose memory each time that they are loaded and let go, so they are loaded once. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct vulkan loaded; /* zeroed until then */
+
+bool vulkan_open(struct vulkan *v, struct error *error) {
+    pthread_mutex_lock(&lock);
+    bool ok = loaded.instance || load(&loaded, error);
+    *v = loaded;
+    pthread_mutex_unlock(&lock);
+    return ok;
 }
 
 const char *vulkan_result(VkResult result) {

@@ -71,11 +71,11 @@ struct vulkan {
 #undef VULKAN_MEMBER
 };
 
-/* Opens the library and makes an instance. ERROR_FAILURE: there is none, or it is too old. */
+/* Opens the library and makes an instance, once in a process: both stay until its end. `v` gets a
+ * copy without a device. ERROR_NOT_FOUND: there is none, or it is too old. */
 bool vulkan_open(struct vulkan *v, struct error *error);
 /* Finds the functions of v->device. */
 bool vulkan_find_device_functions(struct vulkan *v, struct error *error);
-void vulkan_close(struct vulkan *v); /* the device must be gone; accepts a zeroed struct */
 
 /* The name of a result, for messages: "VK_ERROR_DEVICE_LOST". */
 const char *vulkan_result(VkResult result);

@@ -103,7 +103,6 @@ static void destroy(struct backend *backend) {
             b->v.DestroyDevice(b->v.device, NULL);
         }
     }
-    vulkan_close(&b->v);
     free(b);
 }
 
@@ -215,6 +214,5 @@ size_t vulkan_list_devices(struct engine_device *devices, size_t most, struct er
     for (size_t i = 0; i < count && i < most; i++) {
         describe(&found[i], &devices[i]);
     }
-    vulkan_close(&v);
     return count < most ? count : most;
 }
