@@ -10,11 +10,10 @@
 
 const uint DELAY = 64; // WINDOW_SCORE_DELAY
 
-void main() {
-    uint first_slot = gl_WorkGroupID.x * SLOTS, m = gl_WorkGroupID.y;
-    uint end = min(ring, visible), queries = rows * group;
-    uint j = first_slot + gl_LocalInvocationIndex;
+void score_slots(uint first_slot, uint m, uint end) {
+    uint queries = rows * group, j = first_slot + gl_LocalInvocationIndex;
     float sum = 0;
+    barrier();
     load_slots(keys, m, first_slot, end);
     for (uint first = 0; first < queries; first += QUERIES) {
         barrier();
@@ -35,5 +34,12 @@ void main() {
     }
     if (gl_LocalInvocationIndex < SLOTS && j < end) {
         result.at[m * slots + j] += sum;
+    }
+}
+
+void main() {
+    uint end = min(ring, visible), stride = gl_NumWorkGroups.x * SLOTS;
+    for (uint first = gl_WorkGroupID.x * SLOTS; first < end; first += stride) {
+        score_slots(first, gl_WorkGroupID.y, end);
     }
 }

@@ -37,21 +37,25 @@ static uint32_t tile_queries_of_one(const struct window_shape *s) {
     return n;
 }
 
-/* Segments that the slots of a step with `rows` rows are cut into. */
-static uint32_t segments_of(const struct window_shape *s, size_t rows, size_t queries_in_tile,
-                            uint32_t visible, uint32_t *segment) {
+/* Segments that a step with `rows` rows would like its slots to be cut into. */
+static size_t wanted_segments(const struct window_shape *s, size_t rows, size_t queries_in_tile) {
     size_t queries = rows * (s->heads / s->kv_heads);
-    size_t groups = divide_up(queries, queries_in_tile) * s->kv_heads;
-    size_t wanted = divide_up(WANTED_GROUPS, groups);
-    size_t slots = divide_up(divide_up(visible, wanted), LEAST_SEGMENT) * LEAST_SEGMENT;
-    *segment = (uint32_t)slots;
-    return (uint32_t)divide_up(visible, slots);
+    return divide_up(WANTED_GROUPS, divide_up(queries, queries_in_tile) * s->kv_heads);
 }
 
+/* At most as many as wanted; none is short. */
+static uint32_t segments_of(const struct window_shape *s, size_t rows, size_t queries_in_tile,
+                            uint32_t visible, uint32_t *segment) {
+    size_t least = divide_up(visible, wanted_segments(s, rows, queries_in_tile));
+    *segment = (uint32_t)(divide_up(least, LEAST_SEGMENT) * LEAST_SEGMENT);
+    return (uint32_t)divide_up(visible, *segment);
+}
+
+/* Floats of window_attend's parts for a step of `rows` rows, whatever is visible. */
 static size_t parts_floats(const struct window_shape *s, size_t rows, size_t queries_in_tile) {
-    uint32_t segment, slots = window_slots(s);
-    return rows * s->heads * segments_of(s, rows, queries_in_tile, slots, &segment) *
-           (s->head_dim + 2);
+    size_t most = divide_up(window_slots(s), LEAST_SEGMENT);
+    size_t wanted = wanted_segments(s, rows, queries_in_tile);
+    return rows * s->heads * (wanted < most ? wanted : most) * (s->head_dim + 2);
 }
 
 static size_t most_parts(const struct window_shape *s) {
@@ -216,6 +220,7 @@ void vulkan_window_retire(struct backend *backend, const struct attention_step *
     vulkan_dispatch(&b->commands, b->steps.settle, &push, sizeof push, s->chunk, M, 1);
     if (t > s->clip && s->sinks + after) {
         uint64_t limit = t - s->clip;
+        push.before = after;
         push.limit = limit < UINT32_MAX ? (uint32_t)limit : UINT32_MAX;
         push.turns = turn_at(b, b->clipped, clipped_row(b, s, t));
         vulkan_barrier(&b->commands);
@@ -315,6 +320,6 @@ void vulkan_window_attend(struct backend *backend, const struct attention_step *
         uint32_t ring = visible < window_ring(s) ? visible : window_ring(s);
         vulkan_barrier(&b->commands);
         vulkan_dispatch(&b->commands, b->steps.score, &push, sizeof push,
-                        (uint32_t)divide_up(ring, tile_slots(e)), M, 1);
+                        vulkan_groups(divide_up(ring, tile_slots(e))), M, 1);
     }
 }

@@ -19,8 +19,8 @@ layout(push_constant) uniform Push {
     uint block_slot;     // where the block stands in the ring
     uint position;       // of its first token
     uint settled;        // sinks that settle now
-    uint before;         // kept tokens so far
-    uint limit;          // window_clip: positions from here on are near enough
+    uint before;         // kept tokens so far; window_clip: now
+    uint limit;          // window_settle: how many go; window_clip: from here on all is near
     uint dims_and_order; // dims * 2 + interleaved
     uint head_dim;
 };
