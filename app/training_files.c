@@ -57,7 +57,9 @@ bool training_files_open(struct training_files *t, const char *adapter, bool res
         return file_write_error(t->log, errno, error);
     }
     if (!resume) {
-        fputs("kind\tstep\tseconds\twindow\tskipped\terror\terrors of the layers\n", t->table);
+        fputs("kind\tstep\tseconds\twindow\tskipped\terror or KL\tstage\tlength\tkept\t"
+              "errors of the layers\n",
+              t->table);
     }
     return true;
 }
@@ -98,11 +100,13 @@ bool training_save_adapter(const struct training_files *t, const struct finetune
     return ok;
 }
 
-bool training_log(const struct training_files *t, const char *kind, uint64_t step, double seconds,
-                  size_t window, const struct finetune_result *r, struct error *error) {
-    fprintf(t->table, "%s\t%llu\t%.1f\t%zu\t%zu\t%.5f\t", kind, (unsigned long long)step, seconds,
-            window, r->skipped, r->mean);
-    for (size_t l = 0; l < r->layers; l++) {
+bool training_log(const struct training_files *t, const char *kind, const struct finetune *f,
+                  double seconds, const struct finetune_sequence *s,
+                  const struct finetune_result *r, struct error *error) {
+    fprintf(t->table, "%s\t%llu\t%.1f\t%zu\t%zu\t%.6f\t%d\t%zu\t%zu\t", kind,
+            (unsigned long long)finetune_steps(f), seconds, s->window, r->skipped, r->mean,
+            (int)finetune_stage(f), s->length, s->keep);
+    for (size_t l = 0; r->errors && l < r->layers; l++) {
         fprintf(t->table, "%s%.4f", l ? " " : "", (double)r->errors[l]);
     }
     fputc('\n', t->table);

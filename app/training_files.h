@@ -28,6 +28,8 @@ bool training_save_checkpoint(const struct training_files *t, const struct finet
 bool training_save_adapter(const struct training_files *t, const struct finetune *f,
                            const struct finetune_run *run, const struct corpus *corpus,
                            struct error *error);
-/* `kind`: "train" or "held-out". Fails when the line cannot be written. */
-bool training_log(const struct training_files *t, const char *kind, uint64_t step, double seconds,
-                  size_t window, const struct finetune_result *r, struct error *error);
+/* A line of the log. `kind`: "train", "held-out", or "window", the held-out text without a memory.
+ * Fails when it cannot be written. */
+bool training_log(const struct training_files *t, const char *kind, const struct finetune *f,
+                  double seconds, const struct finetune_sequence *s,
+                  const struct finetune_result *r, struct error *error);

@@ -126,10 +126,26 @@ void rms_row_back(const float *y, float factor, size_t e, float *g) {
 
 /* ---- the chunks in order ---- */
 
+/* Writes at the start of the sequence that have nothing to write, while there is room for kept
+ * tokens. Nothing is read after them either. */
+static size_t empty_writes(const struct head *h) {
+    size_t j = 0;
+    while (j < h->writes && h->pass->written_count[j] == 0) {
+        j++;
+    }
+    return j;
+}
+
+/* The first position that reads. */
+static size_t first_read(const struct head *h) {
+    return h->first + empty_writes(h) * h->C;
+}
+
 void branch_forward(const struct branch_pass *p, size_t m, float *scratch) {
     const struct head h = head_of(p, m);
-    const size_t row = h.H * h.e, columns = h.R * h.e;
-    for (size_t i = 0; i < h.first; i++) { /* nothing has left: the gate is 0 */
+    const size_t row = h.H * h.e, columns = h.R * h.e, empty = empty_writes(&h),
+                 first = first_read(&h);
+    for (size_t i = 0; i < first; i++) { /* nothing is written: the gate is 0 */
         memcpy(p->y + i * row + m * columns, p->swa + i * row + m * columns,
                columns * sizeof(float));
     }
@@ -137,7 +153,9 @@ void branch_forward(const struct branch_pass *p, size_t m, float *scratch) {
     memset(h.z, 0, 2 * h.e * sizeof(float));
     for (size_t j = 1; j <= h.writes; j++) {
         write_forward(&h, j, scratch);
-        read_forward(&h, j, h.first + (j - 1) * h.C, scratch);
+        if (j > empty) {
+            read_forward(&h, j, h.first + (j - 1) * h.C, scratch);
+        }
     }
 }
 
@@ -146,7 +164,7 @@ void branch_forward(const struct branch_pass *p, size_t m, float *scratch) {
 static void clear_gradients(const struct head *h) {
     const struct branch_pass *p = h->pass;
     const struct branch_values *g = &p->gradients;
-    const size_t e = h->e, ee = e * e, from = h->m * h->R;
+    const size_t e = h->e, ee = e * e, from = h->m * h->R, first = first_read(h);
     memset(h->d_w1, 0, h->fe * sizeof(float));
     memset(h->d_w2, 0, h->fe * sizeof(float));
     memset(h->d_w3, 0, h->fe * sizeof(float));
@@ -158,7 +176,7 @@ static void clear_gradients(const struct head *h) {
     memset(g->alpha + from * e, 0, h->R * e * sizeof(float));
     for (size_t i = 0; i < p->length; i++) {
         p->rates[i * 2 * h->M + h->m] = p->rates[(i * 2 + 1) * h->M + h->m] = 0;
-        if (i < h->first) {
+        if (i < first) {
             memset(p->gates + i * h->H + from, 0, h->R * sizeof(float));
         }
     }
@@ -167,8 +185,8 @@ static void clear_gradients(const struct head *h) {
 /* Where nothing is read, y is SWA. */
 static void unread_back(const struct head *h) {
     const struct branch_pass *p = h->pass;
-    const size_t row = h->H * h->e, columns = h->R * h->e;
-    for (size_t i = 0; p->inputs.swa && i < h->first; i++) {
+    const size_t row = h->H * h->e, columns = h->R * h->e, first = first_read(h);
+    for (size_t i = 0; p->inputs.swa && i < first; i++) {
         const size_t at = i * row + h->m * columns;
         h->k->add(p->inputs.swa + at, p->y + at, columns);
     }
@@ -181,7 +199,7 @@ void branch_back(const struct branch_pass *p, size_t m, float *scratch) {
     float *rest = scratch + (floats + 15) / 16 * 16;
     memset(scratch, 0, floats * sizeof(float));
     clear_gradients(&h);
-    for (size_t j = h.writes; j > 0; j--) {
+    for (size_t j = h.writes, empty = empty_writes(&h); j > empty; j--) {
         read_back(&h, j, h.first + (j - 1) * h.C, &a, rest);
         write_back(&h, j, &a, rest);
     }

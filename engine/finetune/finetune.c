@@ -1,207 +1,97 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * One training step: the teacher runs a group of layers, then the branches of the group are trained
- * side by side. Groups are just large enough to keep all threads busy with one memory head each.
+ * Steps of training: which stage does them, at which learning rate, and how sequences are read.
  */
-#include "engine/finetune/finetune_private.h"
+#include "engine/finetune/finetune.h"
 
+#include <assert.h>
 #include <math.h>
+#include <string.h>
 
-#include "engine/finetune/adamw.h"
+#include "engine/finetune/finetune_private.h"
+#include "engine/finetune/start.h"
 
 static const double WARM_UP = 8;       /* steps */
 static const double LEAST_RATE = 0.05; /* share of the highest, at the end */
-static const float FIRST_ALPHA = 0.3f; /* of v_scale */
-static const float FIRST_LOGIT = -2;   /* of the gates, in the mean: about 0.1 */
 
-enum mode { CALIBRATE, MEASURE, TRAIN };
-
-struct job {
-    struct finetune *f;
-    enum mode mode;
-    uint32_t layer; /* of the first slot */
-    size_t slots, window;
-    double rate;
-};
-
-static const struct gguf_tensor *output_of(const struct job *j, size_t slot) {
-    return j->f->engine->model.layers[j->layer + slot].attn_output;
+struct window_shape finetune_shape(const struct finetune *f, const struct finetune_sequence *s) {
+    const struct window_shape shape = window_pass_shape(&f->engine->model.config, s->window,
+                                                        f->shape.chunk, f->shape.sinks, s->keep);
+    assert(s->length <= f->options.length && s->window <= f->most.window &&
+           s->keep <= f->most.keep && window_pass_first(&shape, s->length) < s->length);
+    return shape;
 }
 
-static void expand_output(void *context, size_t index, size_t thread) {
-    (void)thread;
-    const struct job *j = context;
-    const struct gguf_tensor *t = output_of(j, index);
-    const size_t n = (size_t)t->ne[0], row = quant_row_bytes(t->type, n);
-    for (size_t i = 0; i < t->ne[1]; i++) {
-        quant_row(t->type, (const char *)t->data + i * row, j->f->slots[index].wo + i * n, n);
+static size_t window_of(const struct finetune *f, size_t length, size_t i) {
+    const size_t share = length >> (4 - i), C = f->options.chunk;
+    return share / C * C;
+}
+
+size_t finetune_window(const struct finetune *f, size_t i) {
+    return window_of(f, f->options.length, i);
+}
+
+struct finetune_sequence finetune_plan(const struct finetune *f, uint64_t step, const token *ids) {
+    const size_t C = f->options.chunk, half = f->options.length / 2 / C * C;
+    uint64_t random = f->options.seed ^ step << 20;
+    struct finetune_sequence s = {.ids = ids, .length = f->options.length};
+    if (random_next(&random) % 4 == 0 && f->options.lengths && half >= 16 * C) {
+        s.length = half;
     }
+    s.window = window_of(f, s.length, random_next(&random) % FINETUNE_WINDOWS);
+    s.keep = random_next(&random) % 2 && f->options.kept ? s.window : 0;
+    return s;
 }
 
-/* One head's rows of G. */
-static void gram_rows(void *context, size_t index, size_t thread) {
-    (void)thread;
-    const struct job *j = context;
-    const struct branch_shape *s = &j->f->shape;
-    struct slot *slot = &j->f->slots[index / s->heads];
-    loss_gram(j->f->teacher.cpu->kernels, slot->wo, s->width, s->heads * s->head_dim,
-              index % s->heads * s->head_dim, s->head_dim, slot->gram);
+struct finetune_sequence finetune_trial(const struct finetune *f, size_t i, const token *ids) {
+    const size_t window = finetune_window(f, 1);
+    return (struct finetune_sequence){ids, f->options.length, window,
+                                      i % 2 && f->options.kept ? window : 0};
 }
 
-static void project_chunk(void *context, size_t index, size_t thread) {
-    (void)thread;
-    const struct job *j = context;
-    const size_t C = j->f->shape.chunk, chunks = j->f->options.length / C;
-    branch_project(&j->f->slots[index / chunks].pass, index % chunks * C, C);
+static struct finetune_result run(struct finetune *f, enum finetune_mode mode,
+                                  const struct finetune_sequence *s, double rate) {
+    return f->stage == FINETUNE_TRANSFER ? finetune_transfer(f, mode, s, rate)
+                                         : finetune_distill(f, mode, s, rate);
 }
 
-static float *scratch_of(const struct finetune *f, size_t thread) {
-    return f->scratch + thread * f->scratch_floats;
+void finetune_calibrate(struct finetune *f, const struct finetune_sequence *s) {
+    finetune_transfer(f, CALIBRATE, s, 0);
 }
 
-static void forward_head(void *context, size_t index, size_t thread) {
-    const struct job *j = context;
-    const size_t M = j->f->shape.kv_heads;
-    branch_forward(&j->f->slots[index / M].pass, index % M, scratch_of(j->f, thread));
+struct finetune_result finetune_measure(struct finetune *f, const struct finetune_sequence *s) {
+    return run(f, MEASURE, s, 0);
 }
 
-static void lose_chunk(void *context, size_t index, size_t thread) {
-    const struct job *j = context;
-    const size_t C = j->f->shape.chunk, chunks = (j->f->options.length - j->window) / C;
-    const size_t n = j->f->shape.heads * j->f->shape.head_dim, chunk = index % chunks;
-    const size_t at = (j->window + chunk * C) * n;
-    struct slot *s = &j->f->slots[index / chunks];
-    s->sums[chunk] =
-        loss_rows(j->f->teacher.cpu->kernels, s->gram, n, C, s->pass.y + at,
-                  s->teacher.full->data + at, s->teacher.swa->data + at, scratch_of(j->f, thread));
-}
-
-static void back_head(void *context, size_t index, size_t thread) {
-    const struct job *j = context;
-    const size_t M = j->f->shape.kv_heads;
-    branch_back(&j->f->slots[index / M].pass, index % M, scratch_of(j->f, thread));
-}
-
-/* The layer's error, and in training its update. */
-static void finish_layer(void *context, size_t index, size_t thread) {
-    (void)thread;
-    const struct job *j = context;
-    struct finetune *f = j->f;
-    struct slot *s = &f->slots[index];
-    const size_t layer = j->layer + index;
-    double error = 0, base = 1e-6;
-    for (size_t i = 0; i < (f->options.length - j->window) / f->shape.chunk; i++) {
-        error += s->sums[i].error;
-        base += s->sums[i].base;
-    }
-    s->error = error / base;
-    s->skipped = false;
-    if (j->mode == TRAIN) {
-        const struct adamw a = {f->values + layer * f->count, f->first + layer * f->count,
-                                f->second + layer * f->count, f->count, f->updates + layer};
-        branch_project_back(&s->pass);
-        s->skipped = !isfinite(s->error) || !adamw_step(&a, s->gradients, 2 / base, j->rate);
-    }
-}
-
-static void bind_slots(struct job *j) {
-    struct finetune *f = j->f;
-    for (size_t i = 0; i < j->slots; i++) {
-        struct slot *s = &f->slots[i];
-        s->pass.window = j->window;
-        s->pass.values = parameters_bind(&f->shape, f->values + (j->layer + i) * f->count);
-        s->pass.x = s->teacher.x->data;
-        s->pass.q = s->teacher.q->data;
-        s->pass.k = s->teacher.k->data;
-        s->pass.v = s->teacher.v->data;
-        s->pass.swa = s->teacher.swa->data;
-        s->pass.lse = s->teacher.lse->data;
-        teacher_run(&f->teacher, j->layer + (uint32_t)i, j->window, &s->teacher);
-    }
-}
-
-/* Values are written in units of their own size; what the memory says starts at a share of it. */
-static void calibrate_values(const struct finetune *f, const struct slot *s) {
-    const size_t K = f->shape.kv_heads * f->shape.head_dim, n = f->options.length * K;
-    double square = 0;
-    for (size_t i = 0; i < n; i++) {
-        square += (double)s->pass.v[i] * (double)s->pass.v[i];
-    }
-    const float scale = (float)sqrt(square / (double)n);
-    *s->pass.values.v_scale = scale > 0 ? scale : 1;
-    for (size_t i = 0; i < f->shape.heads * f->shape.head_dim; i++) {
-        s->pass.values.alpha[i] = FIRST_ALPHA * *s->pass.values.v_scale;
-    }
-}
-
-static void calibrate_gates(const struct finetune *f, const struct slot *s) {
-    for (size_t h = 0; h < f->shape.heads; h++) {
-        s->pass.values.gate_b[h] += FIRST_LOGIT - branch_mean_logit(&s->pass, h);
-    }
-}
-
-static void run_group(struct job *j) {
-    struct finetune *f = j->f;
-    struct pool *pool = f->teacher.cpu->pool;
-    const size_t chunks = f->options.length / f->shape.chunk, M = f->shape.kv_heads;
-    bind_slots(j);
-    for (size_t i = 0; j->mode == CALIBRATE && i < j->slots; i++) {
-        calibrate_values(f, &f->slots[i]);
-    }
-    pool_run(pool, j->slots * chunks, project_chunk, j);
-    pool_run(pool, j->slots * M, forward_head, j);
-    for (size_t i = 0; j->mode == CALIBRATE && i < j->slots; i++) {
-        calibrate_gates(f, &f->slots[i]);
-    }
-    if (j->mode == CALIBRATE) {
-        return;
-    }
-    pool_run(pool, j->slots, expand_output, j);
-    pool_run(pool, j->slots * f->shape.heads, gram_rows, j);
-    pool_run(pool, j->slots * ((f->options.length - j->window) / f->shape.chunk), lose_chunk, j);
-    if (j->mode == TRAIN) {
-        pool_run(pool, j->slots * M, back_head, j);
-    }
-    pool_run(pool, j->slots, finish_layer, j);
-}
-
-static struct finetune_result run(struct finetune *f, enum mode mode, const token *ids,
-                                  size_t window, double rate) {
-    struct finetune_result r = {.errors = f->errors, .layers = f->layers};
-    struct job j = {.f = f, .mode = mode, .window = window, .rate = rate};
-    teacher_begin(&f->teacher, ids);
-    branch_list_blocks(&f->shape, f->options.length, window, f->written, f->written_count);
-    for (size_t l = 0; l < f->layers; l += j.slots) {
-        j.layer = (uint32_t)l;
-        j.slots = f->layers - l < f->slot_count ? f->layers - l : f->slot_count;
-        run_group(&j);
-        for (size_t i = 0; i < j.slots; i++) {
-            f->errors[l + i] = (float)f->slots[i].error;
-            r.mean += f->slots[i].error / (double)f->layers;
-            r.skipped += f->slots[i].skipped;
-        }
-    }
-    return r;
-}
-
-void finetune_calibrate(struct finetune *f, const token *ids, size_t window) {
-    run(f, CALIBRATE, ids, window, 0);
-}
-
-struct finetune_result finetune_measure(struct finetune *f, const token *ids, size_t window) {
-    return run(f, MEASURE, ids, window, 0);
+double finetune_measure_alone(struct finetune *f, const struct finetune_sequence *s) {
+    return finetune_distill(f, MEASURE_ALONE, s, 0).mean;
 }
 
 /* Warm-up, then a half cosine. */
-struct finetune_result finetune_step(struct finetune *f, const token *ids, size_t window,
+struct finetune_result finetune_step(struct finetune *f, const struct finetune_sequence *s,
                                      double progress) {
-    const double warm = fmin(1, ((double)f->steps + 1) / WARM_UP);
+    const double warm = fmin(1, ((double)f->stage_steps + 1) / WARM_UP);
     const double fall = 0.5 * (1 + cos(M_PI * fmin(1, fmax(0, progress))));
-    const double rate = (double)f->options.rate * warm * (LEAST_RATE + (1 - LEAST_RATE) * fall);
-    struct finetune_result r = run(f, TRAIN, ids, window, rate);
+    const float highest = f->stage == FINETUNE_TRANSFER ? f->options.rate : f->options.distill_rate;
+    const double rate = (double)highest * warm * (LEAST_RATE + (1 - LEAST_RATE) * fall);
+    const struct finetune_result r = run(f, TRAIN, s, rate);
     f->steps++;
+    f->stage_steps++;
     f->skipped += r.skipped;
     return r;
+}
+
+void finetune_enter(struct finetune *f, enum finetune_stage stage) {
+    assert(stage == FINETUNE_TRANSFER || f->options.distill);
+    f->stage = stage;
+    f->stage_steps = 0;
+    memset(f->first, 0, f->layers * f->count * sizeof *f->first);
+    memset(f->second, 0, f->layers * f->count * sizeof *f->second);
+    memset(f->updates, 0, f->layers * sizeof *f->updates);
+}
+
+enum finetune_stage finetune_stage(const struct finetune *f) {
+    return f->stage;
 }
 
 uint64_t finetune_steps(const struct finetune *f) {
@@ -214,6 +104,10 @@ uint64_t finetune_skipped(const struct finetune *f) {
 
 size_t finetune_parameters(const struct finetune *f) {
     return f->layers * (f->count - 1); /* v_scale is set, not trained */
+}
+
+size_t finetune_bytes(const struct finetune *f) {
+    return f->bytes;
 }
 
 const float *finetune_values(const struct finetune *f, uint32_t layer) {

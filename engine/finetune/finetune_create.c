@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/finetune/attention_back.h"
 #include "engine/finetune/finetune_private.h"
 #include "engine/finetune/start.h"
 #include "engine/plan.h"
@@ -19,13 +20,12 @@ struct finetune_options finetune_defaults(void) {
                                      .chunk = SESSION_CHUNK,
                                      .sinks = SESSION_SINKS,
                                      .rate = 5e-3f,
+                                     .distill_rate = 1e-3f,
                                      .far_start = false,
+                                     .kept = true,
+                                     .lengths = true,
+                                     .distill = true,
                                      .seed = 1};
-}
-
-size_t finetune_window(const struct finetune *f, size_t i) {
-    const size_t share = f->options.length >> (4 - i), C = f->options.chunk;
-    return share / C * C;
 }
 
 static float *part(size_t *at, float *memory, size_t floats) {
@@ -34,25 +34,34 @@ static float *part(size_t *at, float *memory, size_t floats) {
     return here;
 }
 
+static uint32_t *list_part(size_t *at, float *memory, size_t numbers) {
+    return (uint32_t *)(void *)part(at, memory, numbers);
+}
+
 /* Cuts a slot's memory into its parts, or measures it where there is none yet. */
 static size_t lay_slot(const struct finetune *f, struct slot *s, float *memory) {
     const size_t L = f->options.length, Q = f->shape.heads * f->shape.head_dim;
+    const size_t M = f->shape.kv_heads, chunks = L / f->shape.chunk;
     size_t at = 0;
     s->gradients = part(&at, memory, f->count);
     s->wo = part(&at, memory, f->shape.width * Q);
     s->gram = part(&at, memory, Q * Q);
-    s->sums = (struct loss_sums *)(void *)part(
-        &at, memory, L / f->shape.chunk * sizeof *s->sums / sizeof(float));
-    s->pass.rates = part(&at, memory, L * 2 * f->shape.kv_heads);
+    s->sums =
+        (struct loss_sums *)(void *)part(&at, memory, chunks * sizeof *s->sums / sizeof(float));
+    s->trace.lse = part(&at, memory, L * f->shape.heads);
+    s->trace.kept = list_part(&at, memory, chunks * M * f->most.keep);
+    s->trace.written = list_part(&at, memory, M * L);
+    s->trace.written_count = list_part(&at, memory, chunks);
+    s->pass.rates = part(&at, memory, L * 2 * M);
     s->pass.gates = part(&at, memory, L * f->shape.heads);
     s->pass.y = part(&at, memory, L * Q);
-    s->pass.tape = part(
-        &at, memory, f->shape.kv_heads * branch_tape_floats(&f->shape, L, finetune_window(f, 0)));
+    s->pass.tape = part(&at, memory, M * branch_tape_floats(&f->shape, L, finetune_window(f, 0)));
     return at;
 }
 
 static bool make_slot(struct finetune *f, struct slot *s, struct error *error) {
     const size_t bytes = lay_slot(f, s, NULL) * sizeof(float);
+    struct backend *b = &f->teacher.cpu->base;
     s->memory = aligned_alloc(64, bytes);
     if (!s->memory) {
         return error_set(error, ERROR_NO_SPACE, "no memory for a layer at work, %zu bytes", bytes);
@@ -61,11 +70,10 @@ static bool make_slot(struct finetune *f, struct slot *s, struct error *error) {
     lay_slot(f, s, s->memory);
     s->pass.kernels = f->teacher.cpu->kernels;
     s->pass.shape = &f->shape;
-    s->pass.length = f->options.length;
-    s->pass.written = f->written;
-    s->pass.written_count = f->written_count;
     s->pass.gradients = parameters_bind(&f->shape, s->gradients);
-    return teacher_layer_init(&f->teacher, &s->teacher, error);
+    s->swa = b->ops->buffer_create(
+        b, f->options.length * f->shape.heads * f->shape.head_dim * sizeof(float), error);
+    return s->swa && teacher_layer_init(&f->teacher, &s->teacher, error);
 }
 
 static bool check_options(const struct finetune *f, struct error *error) {
@@ -94,31 +102,78 @@ static bool check_options(const struct finetune *f, struct error *error) {
     return true;
 }
 
-/* Layers trained together, and whether the memory for it is there. */
-static bool plan_slots(struct finetune *f, struct error *error) {
+/* Layers trained together, and whether the memory for it all is there. */
+static bool plan_memory(struct finetune *f, struct error *error) {
+    const struct model_config *c = &f->engine->model.config;
     const size_t threads = pool_threads(f->teacher.cpu->pool), M = f->shape.kv_heads;
     const size_t L = f->options.length, Q = f->shape.heads * f->shape.head_dim;
     struct slot measure;
     const size_t slot =
-        sizeof(float) * (lay_slot(f, &measure, NULL) +
-                         L * (f->shape.width + 3 * Q + 2 * M * f->shape.head_dim + f->shape.heads));
-    const size_t fixed = sizeof(float) * (3 * f->layers * f->count + threads * f->scratch_floats);
+        sizeof(float) * (lay_slot(f, &measure, NULL) + L * Q) + teacher_layer_bytes(c, L);
+    size_t fixed = sizeof(float) * (3 * f->layers * f->count + threads * f->scratch_floats) +
+                   teacher_bytes(c, L) + window_layout(&f->most).bytes;
+    fixed += f->options.distill ? student_bytes(c, L, &f->most, threads) : 0;
     const size_t wanted = (TASKS_PER_THREAD * threads + M - 1) / M, free_now = plan_free_memory();
     f->slot_count = wanted < f->layers ? wanted : f->layers;
     while (f->slot_count > 1 && fixed + f->slot_count * slot > free_now) {
         f->slot_count--;
     }
-    return fixed + slot <= free_now ||
+    f->bytes = fixed + f->slot_count * slot;
+    return f->bytes <= free_now ||
            error_set(error, ERROR_NO_SPACE,
                      "training needs %zu MB of memory, but %zu MB are free; shorter sequences "
                      "need less",
-                     (fixed + slot) / 1000000, free_now / 1000000);
+                     f->bytes / 1000000, free_now / 1000000);
+}
+
+/* The threads' scratch has room for any one of the tasks. */
+static void plan_scratch(struct finetune *f) {
+    const struct kernels *k = f->teacher.cpu->kernels;
+    const size_t tasks[] = {teacher_scratch(&f->teacher), branch_scratch_floats(&f->shape),
+                            2 * f->shape.chunk * f->shape.heads * f->shape.head_dim,
+                            attention_back_scratch(k, &f->most)};
+    for (size_t i = 0; i < sizeof tasks / sizeof *tasks; i++) {
+        f->scratch_floats = tasks[i] > f->scratch_floats ? tasks[i] : f->scratch_floats;
+    }
+    f->scratch_floats = (f->scratch_floats + 15) / 16 * 16;
+}
+
+static bool make_parameters(struct finetune *f, struct error *error) {
+    const size_t all = f->layers * f->count, threads = pool_threads(f->teacher.cpu->pool);
+    f->values = calloc(all, sizeof *f->values);
+    f->first = calloc(all, sizeof *f->first);
+    f->second = calloc(all, sizeof *f->second);
+    f->updates = calloc(f->layers, sizeof *f->updates);
+    f->errors = calloc(f->layers, sizeof *f->errors);
+    f->slots = calloc(f->slot_count, sizeof *f->slots);
+    f->scratch = aligned_alloc(64, threads * f->scratch_floats * sizeof *f->scratch);
+    if (!f->values || !f->first || !f->second || !f->updates || !f->errors || !f->slots ||
+        !f->scratch) {
+        return error_set(error, ERROR_NO_SPACE, "no memory for %zu parameters", all);
+    }
+    f->teacher.scratch = f->scratch;
+    f->teacher.scratch_floats = f->scratch_floats;
+    return true;
+}
+
+static bool make_student(struct finetune *f, struct error *error) {
+    struct student *s = &f->student;
+    if (!student_init(s, &f->teacher, &f->shape, &f->most, error)) {
+        return false;
+    }
+    s->work = &f->slots[0].teacher;
+    s->pass = &f->slots[0].pass;
+    s->state = f->state;
+    s->scratch = f->scratch;
+    s->scratch_floats = f->scratch_floats;
+    return true;
 }
 
 static bool make(struct finetune *f, struct error *error) {
     const struct model_config *c = &f->engine->model.config;
     const struct finetune_options *o = &f->options;
     f->layers = c->layers;
+    f->stage = FINETUNE_TRANSFER;
     f->shape = (struct branch_shape){.width = c->width,
                                      .heads = c->heads,
                                      .kv_heads = c->kv_heads,
@@ -127,39 +182,22 @@ static bool make(struct finetune *f, struct error *error) {
                                      .chunk = o->chunk,
                                      .sinks = o->sinks};
     f->count = parameters_count(&f->shape);
-    if (!check_options(f, error) ||
-        !teacher_init(&f->teacher, &f->engine->transformer, o->length, o->chunk, o->sinks, error)) {
+    if (!check_options(f, error)) {
         return false;
     }
-    const size_t attention = teacher_scratch(&f->teacher, finetune_window(f, FINETUNE_WINDOWS - 1));
-    const size_t branch = branch_scratch_floats(&f->shape),
-                 loss = 2 * (size_t)o->chunk * c->heads * c->head_dim;
-    f->scratch_floats = attention > branch ? attention : branch;
-    f->scratch_floats = ((loss > f->scratch_floats ? loss : f->scratch_floats) + 15) / 16 * 16;
-    if (!plan_slots(f, error)) {
+    const size_t window = finetune_window(f, FINETUNE_WINDOWS - 1);
+    f->most = window_pass_shape(c, window, o->chunk, o->sinks, o->kept ? window : 0);
+    if (!teacher_init(&f->teacher, &f->engine->transformer, o->length, &f->most, error)) {
         return false;
     }
-    const size_t all = f->layers * f->count, threads = pool_threads(f->teacher.cpu->pool);
-    f->values = calloc(all, sizeof *f->values);
-    f->first = calloc(all, sizeof *f->first);
-    f->second = calloc(all, sizeof *f->second);
-    f->updates = calloc(f->layers, sizeof *f->updates);
-    f->errors = calloc(f->layers, sizeof *f->errors);
-    f->written = calloc(f->shape.kv_heads * o->length, sizeof *f->written);
-    f->written_count = calloc(o->length / o->chunk, sizeof *f->written_count);
-    f->slots = calloc(f->slot_count, sizeof *f->slots);
-    f->scratch = aligned_alloc(64, threads * f->scratch_floats * sizeof *f->scratch);
-    if (!f->values || !f->first || !f->second || !f->updates || !f->errors || !f->written ||
-        !f->written_count || !f->slots || !f->scratch) {
-        return error_set(error, ERROR_NO_SPACE, "no memory for %zu parameters", all);
-    }
-    f->teacher.scratch = f->scratch;
-    f->teacher.scratch_floats = f->scratch_floats;
-    bool ok = true;
+    struct backend *b = &f->teacher.cpu->base;
+    f->state = b->ops->buffer_create(b, window_layout(&f->most).bytes, error);
+    plan_scratch(f);
+    bool ok = f->state && plan_memory(f, error) && make_parameters(f, error);
     for (size_t i = 0; ok && i < f->slot_count; i++) {
         ok = make_slot(f, &f->slots[i], error);
     }
-    return ok;
+    return ok && (!o->distill || make_student(f, error));
 }
 
 struct finetune *finetune_create(struct engine *e, const struct finetune_options *options,
@@ -189,10 +227,13 @@ void finetune_destroy(struct finetune *f) {
     if (!f) {
         return;
     }
+    student_finish(&f->student);
     for (size_t i = 0; f->slots && i < f->slot_count; i++) {
         teacher_layer_finish(&f->teacher, &f->slots[i].teacher);
+        f->engine->backend->ops->buffer_destroy(f->engine->backend, f->slots[i].swa);
         free(f->slots[i].memory);
     }
+    f->engine->backend->ops->buffer_destroy(f->engine->backend, f->state);
     teacher_finish(&f->teacher);
     free(f->slots);
     free(f->values);
@@ -200,8 +241,6 @@ void finetune_destroy(struct finetune *f) {
     free(f->second);
     free(f->updates);
     free(f->errors);
-    free(f->written);
-    free(f->written_count);
     free(f->scratch);
     free(f);
 }

@@ -2,10 +2,11 @@
  *
  * Checkpoints and adapters, as bytes. A checkpoint, little-endian:
  *
- *   "ALLMEMFT", version u32, SHA-256 of the base; options: length, width, chunk, sinks u32, rate
- *   f32, far_start u8, seed u64; layers, parameters of a layer u64; steps, skipped u64;
- *   struct finetune_run (texts, steps u64, seconds, spent, best f64); updates u32 [layers];
- *   values, first, second moments f32 [layers][count] each; SHA-256 of all before
+ *   "ALLMEMFT", version u32, SHA-256 of the base; options: length, width, chunk, sinks u32, rate,
+ *   distill_rate f32, far_start, kept, lengths u8, seed u64; layers, parameters of a layer u64;
+ *   stage u8, steps, steps of the stage, skipped u64; struct finetune_run (texts, steps u64,
+ *   seconds, spent, best, share f64); updates u32 [layers]; values, first, second moments f32
+ *   [layers][count] each; SHA-256 of all before
  */
 #include <stdio.h>
 #include <string.h>
@@ -14,7 +15,7 @@
 #include "engine/gguf_write.h"
 
 static const char MAGIC[8] = "ALLMEMFT";
-enum { VERSION = 2 };
+enum { VERSION = 3 };
 
 static void put_double(struct bytes *b, double v) {
     uint64_t bits;
@@ -40,7 +41,10 @@ static void put_identity(const struct finetune *f, struct bytes *b) {
     bytes_put_u32(b, o->chunk);
     bytes_put_u32(b, o->sinks);
     bytes_put_f32(b, o->rate);
+    bytes_put_f32(b, o->distill_rate);
     bytes_put_u8(b, o->far_start);
+    bytes_put_u8(b, o->kept);
+    bytes_put_u8(b, o->lengths);
     bytes_put_u64(b, o->seed);
     bytes_put_u64(b, f->layers);
     bytes_put_u64(b, f->count);
@@ -56,13 +60,16 @@ bool finetune_save(const struct finetune *f, const struct finetune_run *run, str
                    struct error *error) {
     const size_t from = out->size, all = f->layers * f->count;
     put_identity(f, out);
+    bytes_put_u8(out, (uint8_t)f->stage);
     bytes_put_u64(out, f->steps);
+    bytes_put_u64(out, f->stage_steps);
     bytes_put_u64(out, f->skipped);
     bytes_put(out, run->texts, HASH_BYTES);
     bytes_put_u64(out, run->steps);
     put_double(out, run->seconds);
     put_double(out, run->spent);
     put_double(out, run->best);
+    put_double(out, run->share);
     for (size_t l = 0; l < f->layers; l++) {
         bytes_put_u32(out, f->updates[l]);
     }
@@ -110,7 +117,7 @@ static bool check_identity(const struct finetune *f, struct reader *r, struct er
         const uint32_t length = reader_u32(&o), width = reader_u32(&o), chunk = reader_u32(&o);
         error_set(error, ERROR_INCOMPATIBLE,
                   "was made with other options: length %u, width %u, chunk %u, found %u, %u, %u; "
-                  "sinks, clip, rate, start and seed must be the same too",
+                  "sinks, rates, start, kept, lengths and seed must be the same too",
                   length, width, chunk, f->options.length, f->options.width, f->options.chunk);
     } else {
         ok = true;
@@ -126,7 +133,7 @@ bool finetune_load(struct finetune *f, const void *data, size_t size, struct fin
         return false;
     }
     const size_t all = f->layers * f->count;
-    const size_t rest = 2 * 8 + HASH_BYTES + 4 * 8 + f->layers * 4 + 3 * all * 4 + HASH_BYTES;
+    const size_t rest = 1 + 3 * 8 + HASH_BYTES + 5 * 8 + f->layers * 4 + 3 * all * 4 + HASH_BYTES;
     uint8_t hash[HASH_BYTES];
     if (reader_left(&r) != rest) {
         return error_set(error, ERROR_INCOMPATIBLE, "has %zu bytes after its options, expected %zu",
@@ -138,13 +145,24 @@ bool finetune_load(struct finetune *f, const void *data, size_t size, struct fin
     if (memcmp(hash, (const uint8_t *)data + size - HASH_BYTES, HASH_BYTES) != 0) {
         return error_set(error, ERROR_INCOMPATIBLE, "is damaged: its checksum does not match");
     }
+    const uint8_t stage = reader_u8(&r);
+    if (stage < FINETUNE_TRANSFER || stage > FINETUNE_DISTILL) {
+        return error_set(error, ERROR_INCOMPATIBLE, "is in stage %u, expected 1 or 2", stage);
+    }
+    if (stage == FINETUNE_DISTILL && !f->options.distill) {
+        return error_set(error, ERROR_INCOMPATIBLE,
+                         "is in stage 2, but only stage 1 was asked for");
+    }
+    f->stage = (enum finetune_stage)stage;
     f->steps = reader_u64(&r);
+    f->stage_steps = reader_u64(&r);
     f->skipped = reader_u64(&r);
     memcpy(run->texts, reader_take(&r, HASH_BYTES), HASH_BYTES);
     run->steps = reader_u64(&r);
     run->seconds = take_double(&r);
     run->spent = take_double(&r);
     run->best = take_double(&r);
+    run->share = take_double(&r);
     for (size_t l = 0; l < f->layers; l++) {
         f->updates[l] = reader_u32(&r);
     }
@@ -171,12 +189,20 @@ static void put_pairs(const struct finetune *f, const struct finetune_origin *o,
     gguf_put_u32(w, "allmem.sinks", p->sinks);
     gguf_put_string(w, "allmem.training.version", ALLMEM_VERSION);
     gguf_put_string(w, "allmem.training.date", o->date);
+    gguf_put_u32(w, "allmem.training.stage", f->stage);
     gguf_put_u32(w, "allmem.training.steps", (uint32_t)f->steps);
+    gguf_put_u32(w, "allmem.training.distill_steps",
+                 f->stage == FINETUNE_DISTILL ? (uint32_t)f->stage_steps : 0);
     gguf_put_u32(w, "allmem.training.length", p->length);
     gguf_put_u32(w, "allmem.training.seed", (uint32_t)p->seed);
     gguf_put_f32(w, "allmem.training.rate", p->rate);
+    gguf_put_f32(w, "allmem.training.distill_rate", p->distill_rate);
     gguf_put_bool(w, "allmem.training.far_start", p->far_start);
-    gguf_put_f32(w, "allmem.training.held_out_error", (float)o->held_out);
+    gguf_put_bool(w, "allmem.training.kept", p->kept);
+    gguf_put_f32(w,
+                 f->stage == FINETUNE_DISTILL ? "allmem.training.held_out_kl"
+                                              : "allmem.training.held_out_error",
+                 (float)o->held_out);
     gguf_put_strings(w, "allmem.training.texts", o->texts, o->text_count);
 }
 
@@ -197,4 +223,47 @@ bool finetune_adapter(const struct finetune *f, const struct finetune_origin *or
     bool ok = gguf_writer_build(&w, out, error);
     gguf_writer_finish(&w);
     return ok;
+}
+
+/* ---- from an adapter ---- */
+
+static void take_branch(const struct branch_shape *s, const struct memory_branch *b,
+                        const struct branch_values *v) {
+    const size_t d = s->width, H = s->heads, M = s->kv_heads, e = s->head_dim, f = s->memory_width;
+    const struct {
+        float *to;
+        const float *from;
+        size_t count;
+    } parts[] = {
+        {v->w1, b->w1, M * f * e},       {v->w2, b->w2, M * e * f},
+        {v->w3, b->w3, M * f * e},       {v->q_map, b->q_map, H * e * e},
+        {v->k_map, b->k_map, M * e * e}, {v->ev_q, b->ev_q, H * e * e},
+        {v->ev_k, b->ev_k, M * e * e},   {v->gate_lse, b->gate_lse, H},
+        {v->alpha, b->alpha, H * e},     {v->gate_w, b->gate_w, H * d},
+        {v->gate_b, b->gate_b, H},       {v->rates_w, b->rates_w, 2 * M * d},
+        {v->rates_b, b->rates_b, 2 * M}, {v->v_scale, &b->v_scale, 1},
+    };
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        memcpy(parts[i].to, parts[i].from, parts[i].count * sizeof *parts[i].to);
+    }
+}
+
+bool finetune_start_from(struct finetune *f, const char *path, struct error *error) {
+    const struct finetune_options *o = &f->options;
+    struct adapter a;
+    if (!adapter_open(&a, path, &f->engine->model, error)) {
+        return false;
+    }
+    const bool fits = a.width == o->width && a.chunk == o->chunk && a.sinks == o->sinks;
+    for (uint32_t l = 0; fits && l < f->layers; l++) {
+        const struct branch_values v = parameters_bind(&f->shape, f->values + l * f->count);
+        take_branch(&f->shape, &a.branches[l], &v);
+    }
+    if (!fits) {
+        error_set(error, ERROR_INCOMPATIBLE,
+                  "%s has width %u, chunk %u and %u sinks, training has %u, %u and %u", path,
+                  a.width, a.chunk, a.sinks, o->width, o->chunk, o->sinks);
+    }
+    adapter_close(&a);
+    return fits;
 }

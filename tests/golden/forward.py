@@ -257,4 +257,5 @@ def main(tool):
     print("};")
 
 
-main(sys.argv[1])
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -13,6 +13,7 @@ struct finetune_options tiny_training_options(void) {
     o.width = TINY_MEMORY;
     o.chunk = TINY_CHUNK;
     o.sinks = TINY_SINKS;
+    o.kept = o.lengths = o.distill = false;
     o.seed = 5;
     return o;
 }
@@ -29,11 +30,17 @@ struct finetune *tiny_training_start(struct engine **e, const struct finetune_op
     return f;
 }
 
+struct finetune_sequence tiny_sequence(const token *ids, size_t window) {
+    return (struct finetune_sequence){.ids = ids, .length = TINY_LENGTH, .window = window};
+}
+
 struct finetune_result tiny_training_step(struct finetune *f, uint64_t step) {
     token ids[TINY_LENGTH];
     tiny_tokens(step % 3, ids, TINY_LENGTH);
     if (step == 0) {
-        finetune_calibrate(f, ids, finetune_window(f, 1));
+        const struct finetune_sequence first = tiny_sequence(ids, finetune_window(f, 1));
+        finetune_calibrate(f, &first);
     }
-    return finetune_step(f, ids, finetune_window(f, step % 3), (double)step / 8);
+    const struct finetune_sequence s = tiny_sequence(ids, finetune_window(f, step % 3));
+    return finetune_step(f, &s, (double)step / 8);
 }

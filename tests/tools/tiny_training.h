@@ -9,8 +9,10 @@
 
 enum { TINY_LENGTH = 256, TINY_CHUNK = 16, TINY_SINKS = 4, TINY_MEMORY = 32 };
 
-/* Sequences, chunks, sinks and memory width as above. */
+/* Sequences, chunks, sinks and memory width as above; stage 1 alone, all sequences of one kind. */
 struct finetune_options tiny_training_options(void);
+/* Of TINY_LENGTH tokens, without kept ones. */
+struct finetune_sequence tiny_sequence(const token *ids, size_t window);
 /* On a fresh engine, to be closed after the trainer. Fails the test where it cannot. */
 struct finetune *tiny_training_start(struct engine **e, const struct finetune_options *o);
 /* Step number `step` of a fixed run of 8; the first one calibrates. */

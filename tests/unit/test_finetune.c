@@ -25,12 +25,13 @@ static void error_falls(void **state) {
     struct finetune *f = tiny_training_start(&e, &o);
     token ids[TINY_LENGTH];
     tiny_tokens(0, ids, TINY_LENGTH);
-    finetune_calibrate(f, ids, WINDOW);
-    const double before = finetune_measure(f, ids, WINDOW).mean;
+    const struct finetune_sequence s = tiny_sequence(ids, WINDOW);
+    finetune_calibrate(f, &s);
+    const double before = finetune_measure(f, &s).mean;
     for (int i = 0; i < 30; i++) {
-        assert_int_equal(finetune_step(f, ids, WINDOW, 0).skipped, 0);
+        assert_int_equal(finetune_step(f, &s, 0).skipped, 0);
     }
-    const double after = finetune_measure(f, ids, WINDOW).mean;
+    const double after = finetune_measure(f, &s).mean;
     if (!(after < 0.8 * before) || !(before < 1.2)) {
         fail_msg("the error went from %g to %g", before, after);
     }
@@ -188,12 +189,13 @@ static void other_architectures_train(void **state) {
         assert_non_null(f);
         token ids[TINY_LENGTH];
         tiny_tokens(0, ids, TINY_LENGTH);
-        finetune_calibrate(f, ids, WINDOW);
-        const double before = finetune_measure(f, ids, WINDOW).mean;
+        const struct finetune_sequence s = tiny_sequence(ids, WINDOW);
+        finetune_calibrate(f, &s);
+        const double before = finetune_measure(f, &s).mean;
         for (int j = 0; j < 20; j++) {
-            finetune_step(f, ids, WINDOW, 0);
+            finetune_step(f, &s, 0);
         }
-        assert_true(finetune_measure(f, ids, WINDOW).mean < before);
+        assert_true(finetune_measure(f, &s).mean < before);
         finetune_destroy(f);
         engine_close(e);
     }

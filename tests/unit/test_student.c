@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * engine/finetune/student: the loss of stage 2 and its gradients through the frozen base against
+ * PyTorch and against central differences, on tiny models of every architecture, with and without
+ * kept tokens.
+ */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "engine/finetune/attention_back.h"
+#include "engine/finetune/student.h"
+#include "tests/golden/student.h"
+#include "tests/tools/tiny_engine.h"
+#include "tests/tools/tiny_order.h"
+
+enum { GOLDENS = sizeof goldens / sizeof *goldens, L = GOLDEN_LENGTH, C = GOLDEN_CHUNK };
+
+/* A student of a golden model, with all that it is given. */
+struct problem {
+    struct tiny_loaded loaded;
+    struct adapter adapter;
+    struct backend *backend;
+    struct transformer transformer;
+    struct teacher teacher;
+    struct teacher_layer work;
+    struct branch_shape shape;
+    struct branch_pass pass;
+    struct window_shape window;
+    struct buffer *state;
+    struct student student;
+    float *values, *gradients, *scratch; /* [layers][count] */
+    size_t layers, count;
+    void *owned[5];
+};
+
+static float *floats(struct problem *p, size_t i, size_t n) {
+    p->owned[i] = aligned_alloc(64, (n + 15) / 16 * 64);
+    assert_non_null(p->owned[i]);
+    memset(p->owned[i], 0, n * sizeof(float));
+    return p->owned[i];
+}
+
+/* The model and adapter of tiny_model_tool's arguments. */
+static void load(struct problem *p, const char *arguments) {
+    struct tiny_order order = tiny_order_of();
+    char words[200], *rest = words;
+    strcpy(words, arguments);
+    for (char *word; (word = strtok_r(rest, " ", &rest));) {
+        assert_true(tiny_order_set(&order, word));
+    }
+    order.adapter.chunk = C;
+    struct bytes file = {0};
+    struct error error = {0};
+    assert_true(tiny_model_load(&order.model, &p->loaded, NULL));
+    assert_true(tiny_adapter_build(&order.adapter, &p->loaded.m, &file, NULL));
+    char *path = tiny_file(file.data, file.size);
+    if (!adapter_open(&p->adapter, path, &p->loaded.m, &error)) {
+        fail_msg("%s", error.text);
+    }
+    unlink(path);
+    free(path);
+    bytes_finish(&file);
+}
+
+static void take(const struct branch_shape *s, const struct memory_branch *b, float *values) {
+    const struct branch_values v = parameters_bind(s, values);
+    struct parameter table[PARAMETERS];
+    parameters_table(s, table);
+    const float *from[] = {b->w1,
+                           b->w2,
+                           b->w3,
+                           b->q_map,
+                           b->k_map,
+                           b->ev_q,
+                           b->ev_k,
+                           b->gate_lse,
+                           b->alpha,
+                           b->gate_w,
+                           b->gate_b,
+                           b->rates_w,
+                           b->rates_w + s->kv_heads * s->width,
+                           b->rates_b,
+                           b->rates_b + s->kv_heads,
+                           &b->v_scale};
+    assert_ptr_equal(v.w1, values + table[0].offset);
+    for (size_t i = 0; i < PARAMETERS; i++) {
+        memcpy(values + table[i].offset, from[i], table[i].count * sizeof *values);
+    }
+}
+
+static struct problem *make(const struct golden *g, size_t threads) {
+    struct problem *p = calloc(1, sizeof *p);
+    assert_non_null(p);
+    load(p, g->model);
+    const struct model_config *c = &p->loaded.m.config;
+    p->layers = c->layers;
+    p->shape = (struct branch_shape){c->width,         c->heads, c->kv_heads, c->head_dim,
+                                     p->adapter.width, C,        GOLDEN_SINKS};
+    p->window = window_pass_shape(c, g->window, C, GOLDEN_SINKS, g->keep);
+    p->count = parameters_count(&p->shape);
+    p->backend = cpu_backend_create(threads, NULL);
+    assert_non_null(p->backend);
+    assert_true(transformer_init(&p->transformer, p->backend, &p->loaded.m, NULL, NULL));
+    assert_true(teacher_init(&p->teacher, &p->transformer, L, &p->window, NULL));
+    assert_true(teacher_layer_init(&p->teacher, &p->work, NULL));
+    p->state = p->backend->ops->buffer_create(p->backend, window_layout(&p->window).bytes, NULL);
+    assert_true(student_init(&p->student, &p->teacher, &p->shape, &p->window, NULL));
+
+    const struct kernels *k = p->teacher.cpu->kernels;
+    size_t scratch = teacher_scratch(&p->teacher) + branch_scratch_floats(&p->shape) +
+                     attention_back_scratch(k, &p->window);
+    scratch = (scratch + 15) / 16 * 16;
+    p->values = floats(p, 0, p->layers * p->count);
+    p->gradients = floats(p, 1, p->layers * p->count);
+    p->scratch = floats(p, 2, threads * scratch);
+    for (size_t l = 0; l < p->layers; l++) {
+        take(&p->shape, &p->adapter.branches[l], p->values + l * p->count);
+    }
+    const size_t H = c->heads, M = c->kv_heads, rows = L * (2 * M + H + H * c->head_dim);
+    const size_t tape = M * branch_tape_floats(&p->shape, L, g->window);
+    float *memory = floats(p, 3, rows + tape + 64);
+    p->pass = (struct branch_pass){.kernels = k,
+                                   .shape = &p->shape,
+                                   .rates = memory,
+                                   .gates = memory + L * 2 * M,
+                                   .y = memory + L * (2 * M + H),
+                                   .tape = memory + (rows + 15) / 16 * 16};
+    p->teacher.scratch = p->student.scratch = p->scratch;
+    p->teacher.scratch_floats = p->student.scratch_floats = scratch;
+    p->student.work = &p->work;
+    p->student.pass = &p->pass;
+    p->student.state = p->state;
+    return p;
+}
+
+static void finish(struct problem *p) {
+    student_finish(&p->student);
+    teacher_layer_finish(&p->teacher, &p->work);
+    p->backend->ops->buffer_destroy(p->backend, p->state);
+    teacher_finish(&p->teacher);
+    transformer_finish(&p->transformer);
+    p->backend->ops->destroy(p->backend);
+    adapter_close(&p->adapter);
+    tiny_model_unload(&p->loaded);
+    for (size_t i = 0; i < sizeof p->owned / sizeof *p->owned; i++) {
+        free(p->owned[i]);
+    }
+    free(p);
+}
+
+static void bind(struct problem *p, size_t l) {
+    p->pass.values = parameters_bind(&p->shape, p->values + l * p->count);
+    p->pass.gradients = parameters_bind(&p->shape, p->gradients + l * p->count);
+}
+
+/* The loss and, with `back`, all gradients. */
+static double run(struct problem *p, bool memory, bool back) {
+    int32_t ids[L];
+    uint64_t seed = 9; /* as tokens() in forward.py */
+    for (size_t i = 0; i < L; i++) {
+        seed = seed * 6364136223846793005u + 1442695040888963407u;
+        ids[i] = (int32_t)((seed >> 33) % 296);
+    }
+    student_begin(&p->student, ids, L, &p->window);
+    for (size_t l = 0; l < p->layers; l++) {
+        bind(p, l);
+        student_forward(&p->student, (uint32_t)l, memory);
+    }
+    const double loss = student_loss(&p->student, back);
+    for (size_t l = p->layers; back && l > 0; l--) {
+        bind(p, l - 1);
+        student_back(&p->student, (uint32_t)(l - 1));
+    }
+    return loss;
+}
+
+/* The slope along a direction of +1 and -1 as signs() in student.py draws it. */
+static double along(const float *g, size_t n, uint64_t seed, double *norm) {
+    double sum = 0, square = 0;
+    for (size_t i = 0; i < n; i++) {
+        seed = seed * 6364136223846793005u + 1442695040888963407u;
+        sum += seed >> 63 ? (double)g[i] : -(double)g[i];
+        square += (double)g[i] * (double)g[i];
+    }
+    *norm = sqrt(square);
+    return sum;
+}
+
+/* Every parameter's gradient; `most` and `most_slope` are shares of its largest value and norm. */
+static void compare(const struct problem *p, const struct golden *g, const char *kernels,
+                    double most, double most_slope) {
+    struct parameter table[PARAMETERS];
+    parameters_table(&p->shape, table);
+    const float *expected = g->gradients;
+    for (size_t l = 0; l < p->layers; l++) {
+        for (size_t t = 0; t + 1 < PARAMETERS; t++) {
+            const float *found = p->gradients + l * p->count + table[t].offset;
+            const size_t n = table[t].count, stride = (n + GOLDEN_SAMPLES - 1) / GOLDEN_SAMPLES;
+            double top = 0, worst = 0, norm;
+            for (size_t i = 0; i < n; i++) {
+                top = fmax(top, (double)fabsf(found[i]));
+            }
+            for (size_t i = 0; i < n; i += stride) {
+                const double d = fabs((double)found[i] - (double)*expected++);
+                worst = d <= worst ? worst : d; /* NaN must not pass for small */
+            }
+            const double slope = along(found, n, 100 * l + t, &norm),
+                         given = (double)g->slopes[l * (PARAMETERS - 1) + t];
+            if (!(worst <= most * top) || !(fabs(slope - given) <= most_slope * norm)) {
+                fail_msg("%s, %s, layer %zu, %s: differs by %g of the largest value, the slope by "
+                         "%g of the norm",
+                         g->model, kernels, l, table[t].name, worst / top,
+                         fabs(slope - given) / norm);
+            }
+        }
+    }
+}
+
+/* Faster sets of kernels round activations to 16 bits and less. */
+static void gradients_are_those_of_pytorch(void **state) {
+    (void)state;
+    for (size_t i = 0; i < GOLDENS; i++) {
+        setenv("ALLMEM_KERNELS", "reference", 1);
+        struct problem *p = make(&goldens[i], 1);
+        const double loss = run(p, true, true), given = goldens[i].loss;
+        assert_int_equal(p->student.first, goldens[i].first);
+        if (!(fabs(loss - given) <= 1e-5 * given)) {
+            fail_msg("%s: the loss is %.9g, expected %.9g", goldens[i].model, loss, given);
+        }
+        compare(p, &goldens[i], "reference", 1e-4, 1e-3);
+        finish(p);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(gradients_are_those_of_pytorch),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
