@@ -14,7 +14,7 @@
 #include "app/options.h"
 
 struct eval {
-    const char *mode, *text;
+    const char *mode, *text, *other;
     bool writes;
     uint64_t tokens, bucket;
 };
@@ -28,13 +28,13 @@ struct measured {
     struct session_options options;
 };
 
-static bool encode_file(const struct eval *eval, const struct tokenizer *t, struct tokens *list,
-                        struct error *error) {
+static bool encode_file(const struct eval *eval, const char *path, const struct tokenizer *t,
+                        struct tokens *list, struct error *error) {
     struct library library = {0};
     struct walk_options walk = walk_options_default();
-    bool ok = library_read(&library, &eval->text, 1, &walk, error);
+    bool ok = library_read(&library, &path, 1, &walk, error);
     if (ok && library.count == 0) {
-        ok = error_set(error, ERROR_FAILURE, "%s: %s", eval->text,
+        ok = error_set(error, ERROR_FAILURE, "%s: %s", path,
                        library.skips.count ? library.skips.items[0].reason : "nothing to read");
     }
     ok = ok && (!tokenizer_adds_bos(t) || tokens_push(list, tokenizer_bos(t)) ||
@@ -44,7 +44,7 @@ static bool encode_file(const struct eval *eval, const struct tokenizer *t, stru
     }
     library_finish(&library);
     if (ok && list->count < 2) {
-        ok = error_set(error, ERROR_FAILURE, "%s: %zu tokens, expected at least 2", eval->text,
+        ok = error_set(error, ERROR_FAILURE, "%s: %zu tokens, expected at least 2", path,
                        list->count);
     }
     if (ok && eval->tokens && list->count > eval->tokens) {
@@ -53,9 +53,34 @@ static bool encode_file(const struct eval *eval, const struct tokenizer *t, stru
     return ok;
 }
 
+/* The sessions of a text and, for the control, of another one that its memory comes from. */
+struct readers {
+    struct session *text, *other;
+    const token *other_ids;
+};
+
+/* ids[0..n) at position `from`. With another text, chunk by chunk: both move on together, so that
+ * what is read is the memory of a text as long as this one. */
+static bool score_piece(const struct readers *r, const token *ids, size_t from, size_t n,
+                        float *nll, const struct session_watch *watch, struct error *error) {
+    if (!r->other) {
+        return session_score(r->text, ids, n, nll, watch, error);
+    }
+    const size_t C = session_chunk(r->text);
+    bool ok = true;
+    for (size_t at = 0; ok && at < n;) {
+        const size_t to_end = C - (from + at) % C, rows = n - at < to_end ? n - at : to_end;
+        ok = session_lend_memory(r->text, r->other, error) &&
+             session_score(r->text, ids + at, rows, nll + at, watch, error) &&
+             session_append(r->other, r->other_ids + from + at, rows, NULL, error);
+        at += rows;
+    }
+    return ok;
+}
+
 /* Scores the text in pieces, to time its parts. */
-static bool score(struct session *session, const struct options *options, const struct tokens *list,
-                  struct measured *m, struct error *error) {
+static bool score(const struct readers *readers, const struct options *options,
+                  const struct tokens *list, struct measured *m, struct error *error) {
     struct reading_watch watch;
     reading_watch_init(&watch, options, list->count);
     size_t full =
@@ -66,8 +91,8 @@ static bool score(struct session *session, const struct options *options, const 
     bool ok = true;
     for (size_t i = 0, from = 0; ok && i < 4; from = marks[i++]) {
         watch.before = from;
-        ok = marks[i] == from || session_score(session, list->ids + from, marks[i] - from,
-                                               m->nll + from, &watch.watch, error);
+        ok = marks[i] == from || score_piece(readers, list->ids + from, from, marks[i] - from,
+                                             m->nll + from, &watch.watch, error);
         at[i + 1] = progress_clock();
     }
     progress_end(&watch.progress);
@@ -77,11 +102,28 @@ static bool score(struct session *session, const struct options *options, const 
     return ok;
 }
 
+/* The other text's session, which writes what the text's session reads. */
+static bool open_other(const struct eval *eval, struct engine *engine, struct measured *m,
+                       struct tokens *list, struct readers *r, struct error *error) {
+    if (!encode_file(eval, eval->other, engine_tokenizer(engine), list, error)) {
+        return false;
+    }
+    if (list->count < m->count) {
+        return error_set(error, ERROR_FAILURE,
+                         "%s: %zu tokens, expected at least as many as the text has, %zu",
+                         eval->other, list->count, m->count);
+    }
+    r->other_ids = list->ids;
+    r->other = session_create(engine, &m->options, error);
+    m->options.writes = false; /* it has what the other wrote */
+    return r->other;
+}
+
 static bool measure(const struct eval *eval, const struct options *options, struct measured *m,
                     struct error *error) {
     struct loaded loaded = {0};
-    struct tokens list = {0};
-    struct session *session = NULL;
+    struct tokens list = {0}, other = {0};
+    struct readers readers = {0};
     bool memory = strcmp(eval->mode, "memory") == 0;
     bool ok = load_engine(&loaded, options, memory, error);
     if (ok && memory && !engine_info(loaded.engine)->has_adapter) {
@@ -90,7 +132,7 @@ static bool measure(const struct eval *eval, const struct options *options, stru
                        "one, and --mode window needs none",
                        loaded.choice.name);
     }
-    ok = ok && encode_file(eval, engine_tokenizer(loaded.engine), &list, error);
+    ok = ok && encode_file(eval, eval->text, engine_tokenizer(loaded.engine), &list, error);
     if (ok) {
         m->options = strcmp(eval->mode, "full") == 0
                          ? session_full_attention(loaded.engine, list.count)
@@ -98,13 +140,19 @@ static bool measure(const struct eval *eval, const struct options *options, stru
         m->options.writes = eval->writes;
         m->count = list.count;
         m->nll = calloc(list.count, sizeof *m->nll);
-        session = session_create(loaded.engine, &m->options, error);
-        ok = session && (m->nll || error_set(error, ERROR_NO_SPACE, "no memory for the figures"));
+        ok = m->nll || error_set(error, ERROR_NO_SPACE, "no memory for the figures");
     }
-    ok = ok && score(session, options, &list, m, error);
-    m->state_bytes = session ? session_state_bytes(session) : 0;
-    session_destroy(session);
+    ok = ok && (!eval->other || open_other(eval, loaded.engine, m, &other, &readers, error));
+    if (ok) {
+        readers.text = session_create(loaded.engine, &m->options, error);
+        ok = readers.text;
+    }
+    ok = ok && score(&readers, options, &list, m, error);
+    m->state_bytes = readers.text ? session_state_bytes(readers.text) : 0;
+    session_destroy(readers.text);
+    session_destroy(readers.other);
     tokens_finish(&list);
+    tokens_finish(&other);
     loaded_finish(&loaded);
     return ok;
 }
@@ -159,6 +207,7 @@ static int run(const struct options *options, int argc, char **argv, struct erro
         {.name = "writes", .kind = OPTION_FLAG, .value = &eval.writes},
         {.name = "tokens", .letter = 'n', .kind = OPTION_COUNT, .value = &eval.tokens, .most = 1e9},
         {.name = "bucket", .kind = OPTION_COUNT, .value = &eval.bucket, .least = 1, .most = 1e9},
+        {.name = "other", .kind = OPTION_TEXT, .value = &eval.other},
         {.name = "text", .kind = OPTION_TEXT, .value = &eval.text},
     };
     if (!options_read(table, sizeof table / sizeof *table, &argc, argv, error)) {
@@ -168,6 +217,10 @@ static int run(const struct options *options, int argc, char **argv, struct erro
         error_set(error, ERROR_USAGE, "%s, expected: allmem %s",
                   argc ? "found words that are no option" : "--text is missing",
                   command_eval.usage);
+        return ERROR_USAGE;
+    }
+    if (eval.other && (strcmp(eval.mode, "memory") != 0 || !eval.writes)) {
+        error_set(error, ERROR_USAGE, "--other needs --mode memory, with writes");
         return ERROR_USAGE;
     }
     struct measured m = {0};
@@ -184,11 +237,12 @@ static int run(const struct options *options, int argc, char **argv, struct erro
 
 const struct command command_eval = {
     .name = "eval",
-    .usage = "eval [-m MODEL] --mode full|window|memory [--no-writes] [--tokens N] [--bucket B] "
-             "--text FILE",
+    .usage = "eval [-m MODEL] --mode full|window|memory [--no-writes] [--other FILE] [--tokens N] "
+             "[--bucket B] --text FILE",
     .summary = "measure how well a text is predicted",
     .help = "  --mode MODE        full attention, window alone, or window and memory (memory)\n"
             "  --no-writes        a control: the memory is read but never written\n"
+            "  --other FILE       a control: the memory is what another text has written\n"
             "  --tokens N         only the first N tokens of the text\n"
             "  --bucket B         tokens in a row of the table by position (an eighth)\n"
             "  --text FILE        what to read\n",

@@ -179,7 +179,11 @@ static bool one_step(struct training *t, struct error *error) {
     return training_log(&t->files, "train", t->finetune, spent(t), &s, &r, error);
 }
 
+/* Stage 1 ends with its figure. */
 static bool enter_distillation(struct training *t, struct error *error) {
+    if (finetune_steps(t->finetune) > 0 && !measure(t, error)) {
+        return false;
+    }
     finetune_enter(t->finetune, FINETUNE_DISTILL);
     t->run.best = INFINITY; /* a KL is no error */
     t->smoothed = false;

@@ -103,6 +103,10 @@ bool session_append(struct session *s, const token *ids, size_t n,
  * timeline is 0. */
 bool session_score(struct session *s, const token *ids, size_t n, float *nll,
                    const struct session_watch *watch, struct error *error);
+/* A control: `to` goes on with the memory that `from` has written, its fast weights and evidence,
+ * beside its own window. Both are sessions of one engine with the same options but `writes`, at the
+ * same position. */
+bool session_lend_memory(struct session *to, const struct session *from, struct error *error);
 /* [vocabulary], of the token that comes next; NULL on an empty timeline. Valid until the session
  * changes. */
 const float *session_logits(const struct session *s);

@@ -2,6 +2,7 @@
  *
  * One timeline of tokens: passes over new tokens, their logits, and copies of the timeline.
  */
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -179,6 +180,24 @@ struct session *session_fork(const struct session *from, struct error *error) {
     s->position = from->position;
     s->pass_rows = from->pass_rows;
     return s;
+}
+
+bool session_lend_memory(struct session *to, const struct session *from, struct error *error) {
+    const struct window_layout *l = &from->layout;
+    const size_t bytes = l->bytes - l->fast;
+    assert(to->engine == from->engine && to->layout.bytes == l->bytes &&
+           to->layout.fast == l->fast && to->position == from->position);
+    struct backend *b = to->engine->backend;
+    char *memory = malloc(bytes ? bytes : 1);
+    if (!memory) {
+        return error_set(error, ERROR_NO_SPACE, "no memory to copy %zu bytes", bytes);
+    }
+    for (uint32_t i = 0; i < to->shape.layers; i++) {
+        b->ops->buffer_read(b, from->states[i], l->fast, memory, bytes);
+        b->ops->buffer_write(b, to->states[i], l->fast, memory, bytes);
+    }
+    free(memory);
+    return true;
 }
 
 static double seconds(void) {
