@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -77,6 +78,183 @@ static void resuming_is_exact(void **state) {
     bytes_finish(&whole);
     bytes_finish(&half);
     bytes_finish(&resumed);
+}
+
+/* Both stages, kept tokens and short sequences. The tiny model's chunks leave room for halves. */
+static struct finetune_options both_stages(void) {
+    struct finetune_options o = tiny_training_options();
+    o.chunk = TINY_CHUNK / 2;
+    o.kept = o.lengths = o.distill = true;
+    return o;
+}
+
+static void both_stages_step(struct finetune *f, uint64_t step) {
+    token ids[TINY_LENGTH];
+    tiny_tokens(step % 3, ids, TINY_LENGTH);
+    if (step == 0) {
+        const struct finetune_sequence first = finetune_trial(f, 0, ids);
+        finetune_calibrate(f, &first);
+    } else if (step == 4) {
+        finetune_enter(f, FINETUNE_DISTILL);
+    }
+    const struct finetune_sequence s = finetune_plan(f, step, ids);
+    finetune_step(f, &s, (double)(step % 4) / 8);
+}
+
+/* A checkpoint in either stage and in between. */
+static void resuming_is_exact_across_stages(void **state) {
+    (void)state;
+    struct engine *e;
+    const struct finetune_options o = both_stages();
+    struct bytes whole = {0}, parts[3] = {0};
+    struct finetune *f = tiny_training_start(&e, &o);
+    for (uint64_t i = 0; i < 8; i++) {
+        both_stages_step(f, i);
+        if (i == 1 || i == 3 || i == 5) {
+            save(f, &parts[i / 2]);
+        }
+    }
+    save(f, &whole);
+    finetune_destroy(f);
+    engine_close(e);
+    for (uint64_t part = 0; part < 3; part++) {
+        struct bytes resumed = {0};
+        struct finetune_run run;
+        f = tiny_training_start(&e, &o);
+        assert_true(finetune_load(f, parts[part].data, parts[part].size, &run, NULL));
+        assert_int_equal(finetune_stage(f), part < 2 ? FINETUNE_TRANSFER : FINETUNE_DISTILL);
+        for (uint64_t i = 2 * part + 2; i < 8; i++) {
+            both_stages_step(f, i);
+        }
+        save(f, &resumed);
+        assert_int_equal(resumed.size, whole.size);
+        assert_memory_equal(resumed.data, whole.data, whole.size);
+        finetune_destroy(f);
+        engine_close(e);
+        bytes_finish(&resumed);
+        bytes_finish(&parts[part]);
+    }
+    bytes_finish(&whole);
+}
+
+/* Windows, kept tokens and lengths are mixed, and something is always written. */
+static void plans_are_mixed(void **state) {
+    (void)state;
+    struct engine *e;
+    const struct finetune_options o = both_stages();
+    struct finetune *f = tiny_training_start(&e, &o);
+    size_t windows[FINETUNE_WINDOWS] = {0}, kept = 0, halves = 0;
+    enum { STEPS = 400 };
+    for (uint64_t i = 0; i < STEPS; i++) {
+        const struct finetune_sequence s = finetune_plan(f, i, NULL);
+        for (size_t w = 0; w < FINETUNE_WINDOWS; w++) {
+            windows[w] += s.window == finetune_window(f, w) && s.length == o.length;
+        }
+        assert_true(s.keep == 0 || s.keep == s.window);
+        assert_true(s.window >= o.chunk && s.window + s.keep + 4 * o.chunk <= s.length);
+        kept += s.keep > 0;
+        halves += s.length == o.length / 2;
+    }
+    for (size_t w = 0; w < FINETUNE_WINDOWS; w++) {
+        assert_true(windows[w] > STEPS / 6 && windows[w] < STEPS / 3);
+    }
+    assert_true(kept > STEPS / 3 && kept < STEPS * 2 / 3);
+    assert_true(halves > STEPS / 8 && halves < STEPS / 2);
+    finetune_destroy(f);
+    engine_close(e);
+}
+
+/* On every architecture, with kept tokens and without; the adapter is where a trainer goes on. */
+static void distillation_lowers_kl(void **state) {
+    (void)state;
+    static const char *const names[] = {"llama", "qwen2", "qwen3"};
+    for (size_t i = 0; i < 3; i++) {
+        struct tiny_model model = tiny_model_of(names[i]);
+        struct finetune_options o = both_stages();
+        o.distill_rate = 0.01f;
+        struct error error;
+        struct engine *e = tiny_engine(&model, NULL, &error);
+        assert_non_null(e);
+        struct finetune *f = finetune_create(e, &o, &error);
+        assert_non_null(f);
+        token ids[TINY_LENGTH];
+        tiny_tokens(0, ids, TINY_LENGTH);
+        const struct finetune_sequence s[2] = {finetune_trial(f, 0, ids),
+                                               finetune_trial(f, 1, ids)};
+        assert_true(s[0].keep == 0 && s[1].keep > 0);
+        finetune_calibrate(f, &s[0]);
+        finetune_enter(f, FINETUNE_DISTILL);
+        const double before = finetune_measure(f, &s[0]).mean + finetune_measure(f, &s[1]).mean;
+        for (int step = 0; step < 30; step++) {
+            assert_int_equal(finetune_step(f, &s[step % 2], 0).skipped, 0);
+        }
+        const double after = finetune_measure(f, &s[0]).mean + finetune_measure(f, &s[1]).mean;
+        const double alone = finetune_measure_alone(f, &s[0]) + finetune_measure_alone(f, &s[1]);
+        if (!(after < 0.9 * before) || !(after < alone)) {
+            fail_msg("%s: KL went from %g to %g, the window alone has %g", names[i], before, after,
+                     alone);
+        }
+        finetune_destroy(f);
+        engine_close(e);
+    }
+}
+
+static void distillation_starts_from_an_adapter(void **state) {
+    (void)state;
+    struct engine *e;
+    struct finetune_options o = both_stages();
+    struct finetune *f = tiny_training_start(&e, &o);
+    for (uint64_t i = 0; i < 4; i++) {
+        both_stages_step(f, i);
+    }
+    const struct gguf_text text = {"0123  text", 10};
+    const struct finetune_origin origin = {&text, 1, 0.5, "2026-01-01"};
+    struct bytes file = {0};
+    struct error error;
+    assert_true(finetune_adapter(f, &origin, &file, NULL));
+    char *path = tiny_file(file.data, file.size);
+    bytes_finish(&file);
+    struct finetune *next = finetune_create(e, &o, &error);
+    assert_true(finetune_start_from(next, path, &error));
+    const size_t layers = 2, count = finetune_parameters(f) / layers + 1;
+    for (uint32_t l = 0; l < layers; l++) {
+        assert_memory_equal(finetune_values(next, l), finetune_values(f, l), count * sizeof(float));
+    }
+    finetune_destroy(next);
+    o.chunk *= 2;
+    next = finetune_create(e, &o, &error);
+    assert_false(finetune_start_from(next, path, &error));
+    assert_int_equal(error.code, ERROR_INCOMPATIBLE);
+    assert_non_null(strstr(error.text, "chunk 8"));
+    finetune_destroy(next);
+    finetune_destroy(f);
+    engine_close(e);
+    unlink(path);
+    free(path);
+}
+
+/* In stage 2 a loss that is not finite leaves every layer as it was. */
+static void distillation_skips_what_is_not_finite(void **state) {
+    (void)state;
+    struct engine *e;
+    const struct finetune_options o = both_stages();
+    struct finetune *f = tiny_training_start(&e, &o);
+    token ids[TINY_LENGTH];
+    tiny_tokens(0, ids, TINY_LENGTH);
+    const struct finetune_sequence s = finetune_trial(f, 0, ids);
+    finetune_calibrate(f, &s);
+    finetune_enter(f, FINETUNE_DISTILL);
+    float *w1 = (float *)finetune_values(f, LAYER), before[100];
+    const float good = w1[0];
+    memcpy(before, finetune_values(f, 0), sizeof before);
+    w1[0] = NAN;
+    assert_int_equal(finetune_step(f, &s, 0).skipped, 2);
+    assert_memory_equal(finetune_values(f, 0), before, sizeof before);
+    w1[0] = good;
+    assert_int_equal(finetune_step(f, &s, 0).skipped, 0);
+    assert_int_equal(finetune_skipped(f), 2);
+    finetune_destroy(f);
+    engine_close(e);
 }
 
 static void wrong_checkpoints_are_refused(void **state) {
@@ -256,6 +434,11 @@ int main(void) {
         cmocka_unit_test(far_start_is_the_mean_rotation),
         cmocka_unit_test(error_falls),
         cmocka_unit_test(resuming_is_exact),
+        cmocka_unit_test(resuming_is_exact_across_stages),
+        cmocka_unit_test(plans_are_mixed),
+        cmocka_unit_test(distillation_lowers_kl),
+        cmocka_unit_test(distillation_starts_from_an_adapter),
+        cmocka_unit_test(distillation_skips_what_is_not_finite),
         cmocka_unit_test(wrong_checkpoints_are_refused),
         cmocka_unit_test(steps_that_are_not_finite_are_skipped),
         cmocka_unit_test(wrong_options_are_refused),

@@ -224,7 +224,6 @@ static void compare(const struct problem *p, const struct golden *g, const char 
     }
 }
 
-/* Faster sets of kernels round activations to 16 bits and less. */
 static void gradients_are_those_of_pytorch(void **state) {
     (void)state;
     for (size_t i = 0; i < GOLDENS; i++) {
@@ -240,9 +239,60 @@ static void gradients_are_those_of_pytorch(void **state) {
     }
 }
 
+/* Faster sets of kernels round to 16 bits and less here and there. Threads change nothing at all.
+ */
+static void kernel_sets_agree(void **state) {
+    (void)state;
+    for (const struct kernels *const *k = kernels_all(); *k; k++) {
+        const struct golden *g = &goldens[1];
+        if (!(*k)->runs_here()) {
+            continue;
+        }
+        setenv("ALLMEM_KERNELS", (*k)->name, 1);
+        struct problem *p = make(g, 1), *q = make(g, 3);
+        const double loss = run(p, true, true);
+        if (!(fabs(loss - g->loss) <= 0.01 * g->loss)) {
+            fail_msg("%s: the loss is %g, expected %g", (*k)->name, loss, g->loss);
+        }
+        compare(p, g, (*k)->name, 0.15, 0.15);
+        assert_true(run(q, true, true) == loss);
+        assert_memory_equal(p->gradients, q->gradients, p->layers * p->count * sizeof(float));
+        finish(p);
+        finish(q);
+    }
+}
+
+/* With the gate shut the student is the window alone; where nothing leaves, there is nothing to
+ * learn. */
+static void without_memory_it_is_the_window(void **state) {
+    (void)state;
+    setenv("ALLMEM_KERNELS", "reference", 1);
+    struct problem *p = make(&goldens[0], 1);
+    const double with = run(p, true, false), alone = run(p, false, false);
+    const size_t H = p->shape.heads;
+    for (size_t l = 0; l < p->layers; l++) {
+        const struct branch_values v = parameters_bind(&p->shape, p->values + l * p->count);
+        for (size_t h = 0; h < H; h++) {
+            v.gate_b[h] = -1000;
+        }
+    }
+    const double shut = run(p, true, false);
+    assert_true(fabs(shut - alone) <= 1e-6 * alone && fabs(with - alone) > 0.01 * alone);
+    finish(p);
+
+    struct golden wide = goldens[0];
+    wide.window = L - C;
+    p = make(&wide, 1);
+    assert_true(run(p, true, false) == 0);
+    assert_int_equal(p->student.first, L);
+    finish(p);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gradients_are_those_of_pytorch),
+        cmocka_unit_test(kernel_sets_agree),
+        cmocka_unit_test(without_memory_it_is_the_window),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
