@@ -19,20 +19,6 @@ size_t branch_writes(const struct branch_shape *s, size_t length, size_t window)
     return (length - branch_first_read(s, window)) / s->chunk;
 }
 
-void branch_list_blocks(const struct branch_shape *s, size_t length, size_t window,
-                        uint32_t *written, uint32_t *written_count) {
-    const size_t C = s->chunk, writes = branch_writes(s, length, window);
-    for (size_t j = 0; j < writes; j++) {
-        const size_t sinks = j == 0 ? s->sinks : 0;
-        written_count[j] = (uint32_t)(C - sinks);
-        for (size_t m = 0; m < s->kv_heads; m++) {
-            for (size_t i = 0; i < C - sinks; i++) {
-                written[(m * writes + j) * C + i] = (uint32_t)(j * C + sinks + i);
-            }
-        }
-    }
-}
-
 /* Gives out the parts of a block of memory. */
 static float *take(float **at, size_t floats) {
     float *here = *at;

@@ -57,12 +57,8 @@ struct branch_pass {
 
 /* Writes in a sequence: the first one when chunk W + C begins, one before each chunk from there. */
 size_t branch_writes(const struct branch_shape *s, size_t length, size_t window);
-/* The first position that reads a written memory: W + C. */
+/* The first position that may read: W + C. Nothing is read until something has been written. */
 size_t branch_first_read(const struct branch_shape *s, size_t window);
-/* Fills the lists of branch_pass for reading without kept tokens: the blocks as they leave, without
- * the sinks. */
-void branch_list_blocks(const struct branch_shape *s, size_t length, size_t window,
-                        uint32_t *written, uint32_t *written_count);
 
 /* Floats of one memory head's tape, for this window or any larger one. */
 size_t branch_tape_floats(const struct branch_shape *s, size_t length, size_t window);

@@ -148,6 +148,21 @@ static void list_dropped(const struct branch_case *c, size_t m, const float *sco
     }
 }
 
+/* Without kept tokens a write takes the block that leaves, but for the sinks. */
+static void list_blocks(const struct branch_case *c, struct branch_problem *b) {
+    const struct branch_shape *s = &c->shape;
+    const size_t C = s->chunk, writes = branch_writes(s, c->length, c->window);
+    for (size_t j = 0; j < writes; j++) {
+        const size_t sinks = j == 0 ? s->sinks : 0;
+        b->written_count[j] = (uint32_t)(C - sinks);
+        for (size_t m = 0; m < s->kv_heads; m++) {
+            for (size_t i = 0; i < C - sinks; i++) {
+                b->written[(m * writes + j) * C + i] = (uint32_t)(j * C + sinks + i);
+            }
+        }
+    }
+}
+
 struct branch_problem *branch_problem_create(const struct branch_case *c,
                                              const struct kernels *kernels) {
     struct branch_problem *b = calloc(1, sizeof *b);
@@ -184,7 +199,7 @@ struct branch_problem *branch_problem_create(const struct branch_case *c,
     draw(&random, b->full, L * Q, 0, 1);
     draw(&random, b->wo, c->shape.width * Q, 0, 0.3f);
     draw_values(c, &p->values, &random);
-    branch_list_blocks(&c->shape, L, c->window, b->written, b->written_count);
+    list_blocks(c, b);
     for (size_t m = 0; c->keep && m < M; m++) {
         draw(&random, b->scratch, L, 0, 1);
         list_dropped(c, m, b->scratch, b);
