@@ -312,11 +312,11 @@ static bool finetune_texts(struct training *t, const struct wishes *w, int argc,
         return false;
     }
     const struct finetune_options o = options_of(t, w);
-    t->finetune = finetune_create(t->loaded.engine, &o, error);
-    bool ok = t->finetune &&
-              corpus_read(&t->corpus, (const char *const *)argv, (size_t)argc,
-                          engine_tokenizer(t->loaded.engine), w->length, stop_reading, error) &&
-              prepare_run(t, w, error) && train(t, error);
+    /* Texts first: importers are processes of their own, and a large one is slow to fork. */
+    bool ok = corpus_read(&t->corpus, (const char *const *)argv, (size_t)argc,
+                          engine_tokenizer(t->loaded.engine), w->length, stop_reading, error);
+    t->finetune = ok ? finetune_create(t->loaded.engine, &o, error) : NULL;
+    ok = t->finetune && prepare_run(t, w, error) && train(t, error);
     if (ok) {
         report(t);
     }
