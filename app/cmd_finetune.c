@@ -384,7 +384,7 @@ const struct command command_finetune = {
             "  --stage 1|2|both   layer by layer, end to end, or one after the other (both)\n"
             "  --from ADAPTER     start from the parameters of an adapter\n"
             "  --rate R           highest learning rate layer by layer (0.005)\n"
-            "  --distill-rate R   and end to end (0.001)\n"
+            "  --distill-rate R   and end to end (0.005)\n"
             "  --no-kept          never read with kept tokens; half of the sequences are\n"
             "  --no-lengths       no sequences of half the length; a quarter of them have it\n"
             "  --length L         tokens of a sequence (4096)\n"

@@ -20,7 +20,7 @@ struct finetune_options finetune_defaults(void) {
                                      .chunk = SESSION_CHUNK,
                                      .sinks = SESSION_SINKS,
                                      .rate = 5e-3f,
-                                     .distill_rate = 1e-3f,
+                                     .distill_rate = 5e-3f,
                                      .far_start = false,
                                      .kept = true,
                                      .lengths = true,

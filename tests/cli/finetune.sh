@@ -20,7 +20,7 @@ train() {
     name=$1
     shift
     run "$ALLMEM" finetune -m tiny.gguf -o "$name" --length 256 --width 32 --chunk 16 --seed 3 \
-        --distill-rate 0.005 "$@" texts
+        "$@" texts
 }
 
 # figures NAME KIND STAGE: of the rows of a kind, errors or KL, in order.
@@ -102,7 +102,7 @@ is "what is finished stays finished" "$status" 0
 is "no step more" "$(grep -c '^train' b.gguf.tsv)" 24
 
 fails "another stage is refused" 5 "another --stage" "$ALLMEM" finetune -m tiny.gguf -o b.gguf \
-    --length 256 --width 32 --chunk 16 --seed 3 --distill-rate 0.005 --stage 2 --resume -q texts
+    --length 256 --width 32 --chunk 16 --seed 3 --stage 2 --resume -q texts
 train c.gguf --stage 2 --from a.gguf --steps 2
 is "stage 2 starts from an adapter" "$status" 0
 is "where that one ended" "$(figures c.gguf held-out 2 | head -n 1)" "$(tail -n 1 divergences)"
@@ -112,14 +112,14 @@ fails "another width is refused" 5 "has width 32" "$ALLMEM" finetune -m tiny.ggu
     --length 256 --width 16 --chunk 16 --from a.gguf -q texts
 rm -f c.gguf.tsv
 fails "other texts are refused" 5 "made with other texts" "$ALLMEM" finetune -m tiny.gguf \
-    -o b.gguf --length 256 --width 32 --chunk 16 --seed 3 --distill-rate 0.005 --resume -q texts/novel.txt
+    -o b.gguf --length 256 --width 32 --chunk 16 --seed 3 --resume -q texts/novel.txt
 fails "another model is refused" 5 "fingerprint" "$ALLMEM" finetune -m other.gguf \
-    -o b.gguf --length 256 --width 32 --chunk 16 --seed 3 --distill-rate 0.005 --resume -q texts
+    -o b.gguf --length 256 --width 32 --chunk 16 --seed 3 --resume -q texts
 fails "other options are refused" 5 "other options" "$ALLMEM" finetune -m tiny.gguf \
-    -o b.gguf --length 256 --width 16 --chunk 16 --seed 3 --distill-rate 0.005 --resume -q texts
+    -o b.gguf --length 256 --width 16 --chunk 16 --seed 3 --resume -q texts
 printf x | dd of=b.gguf.checkpoint bs=1 seek=5000 conv=notrunc 2>"$work/dd"
 fails "damage is refused" 5 "is damaged" "$ALLMEM" finetune -m tiny.gguf \
-    -o b.gguf --length 256 --width 32 --chunk 16 --seed 3 --distill-rate 0.005 --resume -q texts
+    -o b.gguf --length 256 --width 32 --chunk 16 --seed 3 --resume -q texts
 fails "no checkpoint" 4 "c.gguf.checkpoint" "$ALLMEM" finetune -m tiny.gguf -o c.gguf \
     --length 256 --chunk 16 --resume -q texts
 fails "too little text" 1 "expected at least 1024" "$ALLMEM" finetune -m tiny.gguf -o c.gguf \
