@@ -9,7 +9,7 @@
 #include "engine/finetune/finetune_private.h"
 
 static const float FIRST_ALPHA = 0.3f; /* of v_scale */
-static const float FIRST_LOGIT = -2;   /* of the gates, in the mean: about 0.1 */
+static const float FIRST_LOGIT = -4;   /* of the gates, in the mean: about 0.02 */
 
 struct job {
     struct finetune *f;

@@ -285,6 +285,9 @@ static void trained_form_is_what_reading_computes(void **state) {
         v.rates_b[i] = 2;
         v.rates_b[in.shape.kv_heads + i] = 1;
     }
+    for (size_t h = 0; h < in.shape.heads; h++) {
+        v.gate_b[h] += 2;
+    }
     struct adapter a;
     open_adapter(f, &loaded.m, &a);
     const size_t n = L * in.shape.heads * in.shape.head_dim;
