@@ -244,13 +244,55 @@ void branch_project_inputs(const struct branch_pass *p, size_t from, size_t rows
     k->gemm(false, false, rows, d, H, p->gates + from * H, H, v->gate_w, d, dx + from * d, d, true);
 }
 
-float branch_mean_logit(const struct branch_pass *p, size_t head) {
+/* ---- a start ---- */
+
+static double mean_logit(const struct head *h, size_t reader) {
+    const size_t reads = h->pass->length - h->first, from = first_read(h) - h->first;
+    double sum = 0;
+    for (size_t i = from; i < reads; i++) {
+        sum += (double)h->logit[reader * reads + i];
+    }
+    return sum / (double)(reads - from);
+}
+
+/* With gates moved by `shift`: the alpha that leaves least of |y - full|^2, and what it leaves. */
+static double fit_alpha(const struct head *h, size_t reader, const float *full, float shift,
+                        float *alpha) {
+    const size_t e = h->e, reads = h->pass->length - h->first;
+    double along[1024] = {0}, square[1024] = {0}, left = 0;
+    for (size_t i = first_read(h) - h->first; i < reads; i++) {
+        const float gate = sigmoid(h->logit[reader * reads + i] + shift);
+        const float *o = h->o + (reader * reads + i) * e;
+        const size_t at = ((h->first + i) * h->H + h->m * h->R + reader) * e;
+        for (size_t l = 0; l < e; l++) {
+            const double wanted = (double)(full[at + l] - (1 - gate) * h->pass->swa[at + l]);
+            const double said = (double)(gate * o[l]);
+            along[l] += said * wanted;
+            square[l] += said * said;
+            left += wanted * wanted;
+        }
+    }
+    for (size_t l = 0; l < e; l++) {
+        alpha[l] = square[l] > 0 ? (float)(along[l] / square[l]) : 0;
+        left -= along[l] * (double)alpha[l];
+    }
+    return left;
+}
+
+void branch_fit(const struct branch_pass *p, size_t head, const float *full) {
     const size_t R = p->shape->heads / p->shape->kv_heads;
     const struct head h = head_of(p, head / R);
-    const size_t reads = p->length - h.first;
-    double sum = 0;
-    for (size_t i = 0; i < reads; i++) {
-        sum += (double)h.logit[head % R * reads + i];
+    const double mean = mean_logit(&h, head % R);
+    double least = INFINITY;
+    float best = 0, alpha[1024];
+    for (int logit = -8; logit <= 0; logit++) {
+        const float shift = (float)(logit - mean);
+        const double left = fit_alpha(&h, head % R, full, shift, alpha);
+        if (left < least) {
+            least = left;
+            best = shift;
+            memcpy(p->values.alpha + head * h.e, alpha, h.e * sizeof *alpha);
+        }
     }
-    return (float)(sum / (double)reads);
+    p->values.gate_b[head] += best;
 }

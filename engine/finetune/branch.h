@@ -77,5 +77,7 @@ void branch_project_back(const struct branch_pass *p);
 /* And to the gradient at x: adds to rows [from, from + rows) of dx [L][d]. */
 void branch_project_inputs(const struct branch_pass *p, size_t from, size_t rows, float *dx);
 
-/* Mean over the reading positions of the gate's logit of head h, as branch_forward left it. */
-float branch_mean_logit(const struct branch_pass *p, size_t h);
+/* A start for query head h, after branch_forward: moves gate_b and sets alpha to what leaves least
+ * of |y - full|^2 over the reading positions. The mean logit of the gate is tried from -8 to 0,
+ * alpha is the solution of linear least squares for each. full: [L][H*e]. */
+void branch_fit(const struct branch_pass *p, size_t h, const float *full);

@@ -8,9 +8,6 @@
 #include "engine/finetune/adamw.h"
 #include "engine/finetune/finetune_private.h"
 
-static const float FIRST_ALPHA = 0.3f; /* of v_scale */
-static const float FIRST_LOGIT = -4;   /* of the gates, in the mean: about 0.02 */
-
 struct job {
     struct finetune *f;
     enum finetune_mode mode;
@@ -125,7 +122,7 @@ static void bind_slots(struct job *j) {
     }
 }
 
-/* Values are written in units of their own size; what the memory says starts at a share of it. */
+/* Values are written in units of their own size. */
 static void calibrate_values(const struct finetune *f, const struct slot *s) {
     const size_t K = f->shape.kv_heads * f->shape.head_dim, n = s->pass.length * K;
     double square = 0;
@@ -134,15 +131,14 @@ static void calibrate_values(const struct finetune *f, const struct slot *s) {
     }
     const float scale = (float)sqrt(square / (double)n);
     *s->pass.values.v_scale = scale > 0 ? scale : 1;
-    for (size_t i = 0; i < f->shape.heads * f->shape.head_dim; i++) {
-        s->pass.values.alpha[i] = FIRST_ALPHA * *s->pass.values.v_scale;
-    }
 }
 
-static void calibrate_gates(const struct finetune *f, const struct slot *s) {
-    for (size_t h = 0; h < f->shape.heads; h++) {
-        s->pass.values.gate_b[h] += FIRST_LOGIT - branch_mean_logit(&s->pass, h);
-    }
+static void fit_head(void *context, size_t index, size_t thread) {
+    (void)thread;
+    const struct job *j = context;
+    const size_t H = j->f->shape.heads;
+    const struct slot *s = &j->f->slots[index / H];
+    branch_fit(&s->pass, index % H, s->teacher.attention->data);
 }
 
 static void run_group(struct job *j) {
@@ -155,10 +151,8 @@ static void run_group(struct job *j) {
     }
     pool_run(pool, j->slots * chunks, project_chunk, j);
     pool_run(pool, j->slots * M, forward_head, j);
-    for (size_t i = 0; j->mode == CALIBRATE && i < j->slots; i++) {
-        calibrate_gates(f, &f->slots[i]);
-    }
     if (j->mode == CALIBRATE) {
+        pool_run(pool, j->slots * f->shape.heads, fit_head, j);
         return;
     }
     pool_run(pool, j->slots, expand_output, j);

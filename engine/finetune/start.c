@@ -78,7 +78,7 @@ void start_values(const struct branch_shape *s, const struct rope *rope, struct 
     uint64_t random = seed;
     fill_normal(&random, v->w1, M * f * e, 1 / sqrt((double)e));
     fill_normal(&random, v->w3, M * f * e, 1 / sqrt((double)e));
-    fill_normal(&random, v->w2, M * e * f, 0.5 / sqrt((double)f));
+    fill(v->w2, M * e * f, 0);
     far_maps(rope, far, e, v->q_map, v->k_map);
     memcpy(v->ev_q, v->q_map, e * e * sizeof *v->ev_q);
     memcpy(v->ev_k, v->k_map, e * e * sizeof *v->ev_k);
@@ -92,6 +92,6 @@ void start_values(const struct branch_shape *s, const struct rope *rope, struct 
     fill(v->gate_w, H * d, 0);
     fill(v->gate_b, H, 0);
     fill(v->gate_lse, H, FIRST_LSE);
-    fill(v->alpha, H * e, 0.3f);
+    fill(v->alpha, H * e, 1);
     *v->v_scale = 1;
 }

@@ -152,11 +152,58 @@ static void gradients_are_finite_differences(void **state) {
     }
 }
 
+/* |y - full|^2 of head h where the memory is read. */
+static double left_of(const struct branch_problem *b, const float *y, size_t h) {
+    const size_t e = b->pass.shape->head_dim, row = b->pass.shape->heads * e;
+    double sum = 0;
+    for (size_t p = branch_first_read(b->pass.shape, b->pass.window); p < b->pass.length; p++) {
+        for (size_t l = p * row + h * e; l < p * row + (h + 1) * e; l++) {
+            sum += pow((double)y[l] - (double)b->full[l], 2);
+        }
+    }
+    return sum;
+}
+
+/* No head starts worse than the window alone, and no other alpha would start better. */
+static void a_fitted_start_leaves_least(void **state) {
+    (void)state;
+    for (size_t i = 0; i < GOLDENS; i++) {
+        struct branch_problem *b = branch_problem_create(&goldens[i].c, kernels_choose());
+        assert_non_null(b);
+        const size_t H = goldens[i].c.shape.heads, e = goldens[i].c.shape.head_dim;
+        branch_problem_forward(b);
+        for (size_t h = 0; h < H; h++) {
+            branch_fit(&b->pass, h, b->full);
+        }
+        for (size_t h = 0; h < H; h++) {
+            float *alpha = b->pass.values.alpha + h * e;
+            branch_problem_forward(b);
+            const double least = left_of(b, b->pass.y, h);
+            assert_true(least > 0 && least <= 1.001 * left_of(b, b->pass.swa, h));
+            for (size_t l = 0; l < e; l++) {
+                for (int side = -1; side <= 1; side += 2) {
+                    const float was = alpha[l];
+                    alpha[l] += (float)side * 0.1f * fabsf(was);
+                    branch_problem_forward(b);
+                    const double left = left_of(b, b->pass.y, h);
+                    if (!(left >= least * (1 - 1e-6))) {
+                        fail_msg("%s, head %zu: %.9g is left, %.9g with alpha[%zu] = %g for %g",
+                                 goldens[i].name, h, least, left, l, (double)alpha[l], (double)was);
+                    }
+                    alpha[l] = was;
+                }
+            }
+        }
+        branch_problem_destroy(b);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(forward_is_the_exact_one),
         cmocka_unit_test(gradients_are_those_of_pytorch),
         cmocka_unit_test(gradients_are_finite_differences),
+        cmocka_unit_test(a_fitted_start_leaves_least),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
