@@ -193,7 +193,7 @@ static bool enter_distillation(struct training *t, struct error *error) {
 /* Before the first step. */
 static bool start(struct training *t, struct error *error) {
     if (!t->from) {
-        const struct finetune_sequence s = finetune_trial(t->finetune, 0, t->ids);
+        const struct finetune_sequence s = finetune_trial(t->finetune, 1, t->ids);
         corpus_sequence(&t->corpus, t->options->seed, 0, t->ids);
         finetune_calibrate(t->finetune, &s);
     }

@@ -285,7 +285,7 @@ void branch_fit(const struct branch_pass *p, size_t head, const float *full) {
     const double mean = mean_logit(&h, head % R);
     double least = INFINITY;
     float best = 0, alpha[1024];
-    for (int logit = -8; logit <= 0; logit++) {
+    for (int logit = -6; logit <= 0; logit++) {
         const float shift = (float)(logit - mean);
         const double left = fit_alpha(&h, head % R, full, shift, alpha);
         if (left < least) {

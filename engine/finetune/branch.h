@@ -78,6 +78,6 @@ void branch_project_back(const struct branch_pass *p);
 void branch_project_inputs(const struct branch_pass *p, size_t from, size_t rows, float *dx);
 
 /* A start for query head h, after branch_forward: moves gate_b and sets alpha to what leaves least
- * of |y - full|^2 over the reading positions. The mean logit of the gate is tried from -8 to 0,
+ * of |y - full|^2 over the reading positions. The mean logit of the gate is tried from -6 to 0,
  * alpha is the solution of linear least squares for each. full: [L][H*e]. */
 void branch_fit(const struct branch_pass *p, size_t h, const float *full);

@@ -7,7 +7,7 @@
 #include <math.h>
 #include <string.h>
 
-static const double FIRST_STEP = 0.5; /* s */
+static const double FIRST_STEP = 0.2; /* s */
 static const float FIRST_DECAY = 6;   /* lambda = 0.9975, before the logistic function */
 static const float FIRST_LSE = -1;    /* the gate opens as the window's own attention thins out */
 
