@@ -391,6 +391,6 @@ const struct command command_finetune = {
             "  --width F          memory width (256)\n"
             "  --chunk C          tokens that are written at once (64)\n"
             "  --sinks S          first tokens that are always kept (4)\n"
-            "  --far-start        start the maps at the average far rotation, not at identity\n",
+            "  --no-far-start     start the maps at identity, not at the average far rotation\n",
     .run = run,
 };

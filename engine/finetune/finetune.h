@@ -62,8 +62,8 @@ struct finetune_result {
     size_t skipped; /* layers whose gradients were not finite: left as they were */
 };
 
-/* Calibrate once, before anything else: it measures the size of values and sets the gates to open a
- * little. `progress` in [0, 1] is the place in the stage's schedule of the learning rate. */
+/* Calibrate once, before anything else: it measures the size of values and fits gates and alpha to
+ * the sequence. `progress` in [0, 1] is the place in the stage's schedule of the learning rate. */
 void finetune_calibrate(struct finetune *f, const struct finetune_sequence *s);
 struct finetune_result finetune_step(struct finetune *f, const struct finetune_sequence *s,
                                      double progress);

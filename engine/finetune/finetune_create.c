@@ -21,7 +21,7 @@ struct finetune_options finetune_defaults(void) {
                                      .sinks = SESSION_SINKS,
                                      .rate = 5e-3f,
                                      .distill_rate = 5e-3f,
-                                     .far_start = false,
+                                     .far_start = true,
                                      .kept = true,
                                      .lengths = true,
                                      .distill = true,
