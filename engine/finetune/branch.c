@@ -247,23 +247,22 @@ void branch_project_inputs(const struct branch_pass *p, size_t from, size_t rows
 /* ---- a start ---- */
 
 static double mean_logit(const struct head *h, size_t reader) {
-    const size_t reads = h->pass->length - h->first, from = first_read(h) - h->first;
+    const size_t from = first_read(h), to = h->pass->length;
     double sum = 0;
-    for (size_t i = from; i < reads; i++) {
-        sum += (double)h->logit[reader * reads + i];
+    for (size_t t = from; t < to; t++) {
+        sum += (double)h->logit[read_row(h, reader, t)];
     }
-    return sum / (double)(reads - from);
+    return sum / (double)(to - from);
 }
 
 /* With gates moved by `shift`: the alpha that leaves least of |y - full|^2, and what it leaves. */
 static double fit_alpha(const struct head *h, size_t reader, const float *full, float shift,
                         float *alpha) {
-    const size_t e = h->e, reads = h->pass->length - h->first;
+    const size_t e = h->e;
     double along[1024] = {0}, square[1024] = {0}, left = 0;
-    for (size_t i = first_read(h) - h->first; i < reads; i++) {
-        const float gate = sigmoid(h->logit[reader * reads + i] + shift);
-        const float *o = h->o + (reader * reads + i) * e;
-        const size_t at = ((h->first + i) * h->H + h->m * h->R + reader) * e;
+    for (size_t t = first_read(h); t < h->pass->length; t++) {
+        const size_t row = read_row(h, reader, t), at = (t * h->H + h->m * h->R + reader) * e;
+        const float gate = sigmoid(h->logit[row] + shift), *o = h->o + row * e;
         for (size_t l = 0; l < e; l++) {
             const double wanted = (double)(full[at + l] - (1 - gate) * h->pass->swa[at + l]);
             const double said = (double)(gate * o[l]);

@@ -24,8 +24,9 @@ struct head {
     float *stays; /* [writes+1]: lambda, the mean of the block's */
     float *step;  /* [writes+1][C]: s, in the order of the list */
     float *decay; /* [writes+1][C]: lambda_i */
-    float *o;     /* [R][L - first][e]: what the memory answered */
-    float *logit; /* [R][L - first]: the gate's */
+    /* A chunk of readers after the other, [R][C] rows each (read_row). */
+    float *o;     /* [R (L - first)][e]: what the memory answered */
+    float *logit; /* [R (L - first)]: the gate's */
 };
 
 /* Adjoints that are carried from chunk to chunk on the way back. */
@@ -33,6 +34,12 @@ struct adjoint {
     float *fast; /* [e][f] */
     float *z;    /* [2e] */
 };
+
+/* The row of o and logit of reader r at position t, which reads. */
+static inline size_t read_row(const struct head *h, size_t r, size_t t) {
+    const size_t i = t - h->first, within = i % h->C;
+    return (i - within) * h->R + r * h->C + within;
+}
 
 struct head head_of(const struct branch_pass *p, size_t m);
 

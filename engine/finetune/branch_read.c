@@ -85,21 +85,21 @@ static void features(const struct head *h, size_t t, const struct queries *c) {
 void read_forward(const struct head *h, size_t j, size_t t, float *scratch) {
     const struct branch_pass *p = h->pass;
     const struct queries c = lay_queries(h, scratch);
-    const size_t e = h->e, f = h->f, C = h->C, reads = p->length - h->first;
-    const float *z = h->z + j * 2 * e, *w = h->fast + j * h->fe;
+    const size_t e = h->e, f = h->f, C = h->C, at = read_row(h, 0, t);
+    const float *z = h->z + j * 2 * e;
+    float *answers = h->o + at * e;
     features(h, t, &c);
+    h->k->gemm(false, true, h->R * C, e, f, c.h, f, h->fast + j * h->fe, f, answers, e, false);
     for (size_t r = 0; r < h->R; r++) {
         const size_t head = h->m * h->R + r;
-        float *o = h->o + (r * reads + t - h->first) * e;
-        const float *alpha = p->values.alpha + head * e;
-        h->k->gemm(false, true, C, e, f, c.h + r * C * f, f, w, f, o, e, false);
+        const float *o = answers + r * C * e, *alpha = p->values.alpha + head * e;
         for (size_t i = 0; i < C; i++) {
             const size_t row = (t + i) * h->H + head;
             const float s = dot(c.phi + (r * C + i) * 2 * e, z, 2 * e);
             const float logit =
                 p->gates[row] + p->values.gate_lse[head] * p->lse[row] + logf(s + EVIDENCE_EPS);
             const float gate = sigmoid(logit);
-            h->logit[r * reads + t - h->first + i] = logit;
+            h->logit[at + r * C + i] = logit;
             for (size_t l = 0; l < e; l++) {
                 p->y[row * e + l] =
                     (1 - gate) * p->swa[row * e + l] + gate * alpha[l] * o[i * e + l];
@@ -123,7 +123,7 @@ static void query_back(const struct head *h, const struct queries *c, size_t j, 
     const struct branch_pass *p = h->pass;
     const struct branch_values *g = &p->gradients;
     const size_t e = h->e, head = h->m * h->R + r, row = (t + i) * h->H + head, n = r * h->C + i;
-    const size_t read = r * (p->length - h->first) + t + i - h->first;
+    const size_t read = read_row(h, r, t + i);
     const float *gy = p->y + row * e, *swa = p->swa + row * e, *o = h->o + read * e;
     const float *alpha = p->values.alpha + head * e, *z = h->z + j * 2 * e;
     const float gate = sigmoid(h->logit[read]);
