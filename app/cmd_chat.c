@@ -22,7 +22,8 @@ static bool turn(struct workspace *w, const struct options *options, const char 
                  struct error *error) {
     struct answer a = {0};
     struct answer_options o = answer_options_of_command(options);
-    bool ok = workspace_ask(w, question, &o, &a, error) && workspace_record(w, question, &a, error);
+    bool ok = workspace_record_question(w, question, error) &&
+              workspace_ask(w, question, &o, &a, error) && workspace_record_answer(w, &a, error);
     if (ok) {
         int code = answer_report(&a, options, true, error);
         ok = code == 0 || code == ERROR_NOT_IN_SOURCES || code == ERROR_INTERRUPTED;

@@ -195,15 +195,16 @@ static bool watch_reading(void *context, size_t done, size_t total) {
     (void)total;
     struct run *r = context;
     const struct ingest_options *o = r->options;
+    r->stopped = stop_wanted(o);
     if (o->progress) {
         struct ingest_state state = {.document = r->document->name,
                                      .section = planned_section(r->document, offset_in(r)),
                                      .done = r->before + done,
                                      .total = r->plan->tokens,
-                                     .position = session_position(r->w->session)};
+                                     .position = session_position(r->w->session),
+                                     .stopped = r->stopped};
         o->progress(o->context, &state);
     }
-    r->stopped = stop_wanted(o);
     return !r->stopped && progress_clock() - r->checkpoint < o->checkpoint_seconds;
 }
 

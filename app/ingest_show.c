@@ -20,6 +20,11 @@ static bool stop(void *context) {
 
 static void show_state(void *context, const struct ingest_state *s) {
     struct ingest_show *show = context;
+    if (s->stopped) { /* a slow disk takes its time to keep a large memory */
+        show->progress.next = 0;
+        progress_line(&show->progress, "stopped; keeping what was read...");
+        return;
+    }
     double now = progress_clock();
     show->begin = show->begin > 0 ? show->begin : now;
     double speed = now > show->begin ? (double)s->done / (now - show->begin) : 0;

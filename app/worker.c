@@ -233,7 +233,9 @@ static void run_job(struct worker *w, const struct job *job) {
                      .worker = w};
     struct error error = {0};
     task_post(&t, task_message(&t, MESSAGE_BEGIN));
-    bool ok = task_stopped(&t) ? error_set(&error, ERROR_INTERRUPTED, "stopped") : run(&t, &error);
+    bool ok = task_stopped(&t) && job->kind != JOB_ASK
+                  ? error_set(&error, ERROR_INTERRUPTED, "stopped")
+                  : run(&t, &error);
     struct message *end = task_message(&t, MESSAGE_END);
     if (end && !ok) {
         end->code = error.code ? (int)error.code : ERROR_FAILURE;

@@ -41,6 +41,7 @@ enum message_kind {
     MESSAGE_OPENED,   /* name, text: the model, detail: notes; done: tokens read */
     MESSAGE_STORED,   /* the session's documents have changed */
     MESSAGE_PROGRESS, /* done, total; of reading: text, detail: document and chapter */
+    MESSAGE_STOPPED,  /* reading has stopped; what was read is still being kept */
     MESSAGE_TEXT,     /* text: the next piece of the answer, filtered */
     MESSAGE_ANSWER,   /* the answer is complete: the fields of `answer` */
     MESSAGE_NOTE,     /* text: worth telling */

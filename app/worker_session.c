@@ -68,7 +68,7 @@ static bool is_open(const struct task *t) {
 
 static void tell_reading(void *context, const struct ingest_state *state) {
     struct task *t = context;
-    if (!task_due(t) && state->done < state->total) {
+    if (!task_due(t) && state->done < state->total && !state->stopped) {
         return;
     }
     struct message *m = task_message(t, MESSAGE_PROGRESS);
@@ -80,6 +80,9 @@ static void tell_reading(void *context, const struct ingest_state *state) {
         m->position = state->position;
     }
     task_post(t, m);
+    if (state->stopped) {
+        task_post(t, task_message(t, MESSAGE_STOPPED));
+    }
 }
 
 static void tell_read(struct task *t, const struct ingest_report *r) {
@@ -167,8 +170,14 @@ static void tell_answer(struct task *t, const struct answer *a) {
     task_post(t, m);
 }
 
+/* What was typed is kept before anything else, also when the answer is not wanted any more. */
 bool task_ask(struct task *t, struct error *error) {
-    if (!is_open(t) && !open_to_chat(t, error)) {
+    bool ok = (is_open(t) || open_to_chat(t, error)) &&
+              (!*t->writable || workspace_record_question(t->workspace, t->job->text, error));
+    if (task_stopped(t)) {
+        return error_set(error, ERROR_INTERRUPTED, "stopped");
+    }
+    if (!ok) {
         return false;
     }
     struct session_watch watch = {tell_prompt, t};
@@ -178,10 +187,10 @@ bool task_ask(struct task *t, struct error *error) {
                                .show_context = t,
                                .watch = &watch};
     struct answer answer = {0};
-    bool ok = workspace_ask(t->workspace, t->job->text, &o, &answer, error);
+    ok = workspace_ask(t->workspace, t->job->text, &o, &answer, error);
     if (ok) {
         tell_answer(t, &answer);
-        ok = !*t->writable || workspace_record(t->workspace, t->job->text, &answer, error);
+        ok = !*t->writable || workspace_record_answer(t->workspace, &answer, error);
     }
     answer_finish(&answer);
     return ok;

@@ -107,7 +107,15 @@ bool workspace_ask(struct workspace *w, const char *question, const struct answe
     return ok;
 }
 
-static bool record_answer(struct workspace *w, const struct answer *a, struct error *error) {
+bool workspace_record_question(struct workspace *w, const char *question, struct error *error) {
+    struct store_turn asked = {.role = blob_of("user"),
+                               .body = blob_of(question),
+                               .time = (int64_t)time(NULL),
+                               .complete = true};
+    return store_turn_add(w->store, &asked, NULL, error);
+}
+
+bool workspace_record_answer(struct workspace *w, const struct answer *a, struct error *error) {
     struct store_citation *citations = calloc(a->citations.count + 1, sizeof *citations);
     if (!citations) {
         return error_set(error, ERROR_NO_SPACE, "no memory for the citations");
@@ -130,17 +138,4 @@ static bool record_answer(struct workspace *w, const struct answer *a, struct er
     bool ok = store_turn_add(w->store, &turn, NULL, error);
     free(citations);
     return ok;
-}
-
-bool workspace_record(struct workspace *w, const char *question, const struct answer *answer,
-                      struct error *error) {
-    struct store_turn asked = {.role = blob_of("user"),
-                               .body = blob_of(question),
-                               .time = (int64_t)time(NULL),
-                               .complete = true};
-    return store_begin(w->store, error) &&
-           store_end(w->store,
-                     store_turn_add(w->store, &asked, NULL, error) &&
-                         record_answer(w, answer, error),
-                     error);
 }

@@ -55,9 +55,10 @@ void workspace_close(struct workspace *w); /* accepts a zeroed struct */
 /* Answers from the memory and the stored passages; stores nothing. `answer` starts as {0}. */
 bool workspace_ask(struct workspace *w, const char *question, const struct answer_options *options,
                    struct answer *answer, struct error *error);
-/* Commits question and answer, with its citations, as two turns of the transcript. */
-bool workspace_record(struct workspace *w, const char *question, const struct answer *answer,
-                      struct error *error);
+/* The two turns of the transcript, each committed when it returns: the question before it is
+ * answered, so that only an answer can be lost, then the answer with its citations. */
+bool workspace_record_question(struct workspace *w, const char *question, struct error *error);
+bool workspace_record_answer(struct workspace *w, const struct answer *answer, struct error *error);
 
 struct passage_index workspace_index(struct workspace *w);
 
@@ -67,6 +68,7 @@ struct ingest_state {
     const char *section;  /* the chapter at this point, or "" */
     uint64_t done, total; /* tokens of this run; `done` never falls */
     uint64_t position;    /* of the session's timeline */
+    bool stopped;         /* the reading has ended; what was read is about to be kept */
 };
 
 struct ingest_options {

@@ -215,11 +215,13 @@ static size_t rows_of_pass(const struct session *s, size_t left) {
     return left < rows + unit ? left : rows;
 }
 
-/* Passes get longer while they are quick and shorter when they are slow. */
+/* Passes get longer while they are quick; after a slow one the next is as long as it should have
+ * been, for the machine may be busy with something else now. */
 static void adapt(struct session *s, size_t rows, double elapsed) {
     size_t unit = pass_unit(&s->shape), most = (TRANSFORMER_ROWS - unit) / unit * unit;
     if (elapsed > PASS_SECONDS && s->pass_rows > unit) {
-        s->pass_rows -= unit;
+        size_t fit = (size_t)((double)rows * PASS_SECONDS / elapsed) / unit * unit;
+        s->pass_rows = fit > unit ? fit : unit;
     } else if (elapsed < PASS_SECONDS / 2 && rows + unit > s->pass_rows && s->pass_rows < most) {
         s->pass_rows += unit;
     }

@@ -41,6 +41,7 @@ void app_say(struct app *a, unsigned style, const char *format, ...) {
     va_end(arguments);
     styled_clear(&a->status);
     styled_put_safe(&a->status, text, strlen(text), SAFE_NAME, style | STYLE_BOLD);
+    a->stopping = false;
     a->dirty = true;
 }
 

@@ -64,6 +64,7 @@ struct app {
     char **paths;        /* of the last reading */
     size_t path_count;
     bool resume; /* that reading is to go on behind the question that interrupted it */
+    bool stopping; /* the status says so, until the job has ended */
     bool dirty, quit;
     int code; /* of the exit */
 };

@@ -55,6 +55,7 @@ static bool submit_reading(struct app *a) {
 void app_stop(struct app *a, bool all) {
     worker_stop(a->engine);
     app_say(a, STYLE_PLAIN, "stopping...");
+    a->stopping = true;
     if (all) {
         a->resume = false;
         worker_stop(a->fetcher);
@@ -362,6 +363,9 @@ static void ended(struct app *a, const struct message *m) {
                                      : "stopped");
     } else if (m->code) {
         app_say(a, STYLE_WARN, "%s", m->text ? m->text : "failed");
+    } else if (a->stopping) {
+        styled_clear(&a->status);
+        a->stopping = false;
     }
     if (m->job == JOB_OPEN && m->code && a->session && m->name &&
         strcmp(a->session, m->name) == 0) {
@@ -391,6 +395,12 @@ void app_message(struct app *a, const struct message *m) {
     case MESSAGE_PROGRESS:
         activity_progress(p, m);
         a->position = m->job == JOB_INGEST ? m->position : a->position;
+        break;
+    case MESSAGE_STOPPED:
+        activity_end(p);
+        if (!a->resume) {
+            app_say(a, STYLE_PLAIN, "stopped; keeping what was read...");
+        }
         break;
     case MESSAGE_NOTE:
         app_say(a, STYLE_PLAIN, "%s", m->text ? m->text : "");

@@ -35,6 +35,7 @@ struct turn {
 };
 
 struct ask {
+    char *session; /* whose turns these are, NULL: of none */
     struct turn *turns;
     size_t count;
     uint64_t job; /* that answers the last turn; 0: none */
@@ -72,6 +73,7 @@ static void clear(struct ask *v) {
         turn_finish(&v->turns[i]);
     }
     free(v->turns);
+    free(v->session);
     *v = (struct ask){.follow = true, .chosen = -1, .found = -1};
 }
 
@@ -152,12 +154,20 @@ static void load(struct app *a, struct ask *v) {
             load_answer(a, last, from, i + 1 == turns.count);
         }
     }
+    for (size_t i = 0; i < v->count; i++) { /* asked, and never answered */
+        v->turns[i].stopped = v->turns[i].stopped || v->turns[i].state != TURN_DONE;
+        v->turns[i].state = TURN_DONE;
+    }
     store_turns_finish(&turns);
 }
 
 static void refresh(struct app *a, void *state) {
     struct ask *v = state;
+    if (v->job && v->session && a->session && strcmp(v->session, a->session) == 0) {
+        return; /* it was asked before its file was there */
+    }
     clear(v);
+    v->session = a->session ? strdup(a->session) : NULL;
     editor_forget(&a->editor);
     if (a->store) {
         load(a, v);
@@ -189,7 +199,10 @@ static void take_answer(struct ask *v, struct turn *t, const struct message *m) 
     t->unsupported = !m->supported;
     t->stopped = m->stopped;
     t->state = TURN_DONE;
-    snprintf(t->note, sizeof t->note, "%.0f tokens/s, %.1f s to the first", m->speed, m->seconds);
+    if (m->done > 0) {
+        snprintf(t->note, sizeof t->note, "%.0f tokens/s, %.1f s to the first", m->speed,
+                 m->seconds);
+    }
     if (t->unsupported) {
         t->note[0] = '\0';
         bytes_put(&t->answer, answer_unsupported, strlen(answer_unsupported));
