@@ -20,6 +20,7 @@ static void tell(void *context, const struct update_changes *c, bool rebuild) {
     struct progress *p = context;
     tell_each(p, "changed", &c->changed);
     tell_each(p, "no longer there", &c->gone);
+    tell_each(p, "taken out", &c->withdrawn);
     tell_each(p, "new", &c->added);
     progress_message(p, rebuild ? "everything is read again; the session stays as it was until "
                                   "that is done"
@@ -38,9 +39,9 @@ static json_t *names_json(const struct skips *names) {
 static int report(const struct update_report *r, const struct options *options,
                   struct error *error) {
     json_t *changes =
-        json_pack("{s:b, s:{s:o, s:o, s:o}}", "rebuilt", (int)r->rebuilt, "sources", "changed",
+        json_pack("{s:b, s:{s:o, s:o, s:o, s:o}}", "rebuilt", (int)r->rebuilt, "sources", "changed",
                   names_json(&r->changes.changed), "gone", names_json(&r->changes.gone), "added",
-                  names_json(&r->changes.added));
+                  names_json(&r->changes.added), "withdrawn", names_json(&r->changes.withdrawn));
     if (r->ingest.tokens) {
         return ingest_show_report(&r->ingest, options, changes, error);
     }

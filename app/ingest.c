@@ -15,6 +15,7 @@
 #include "app/origins.h"
 #include "app/passages.h"
 #include "app/sources.h"
+#include "app/withdrawn.h"
 #include "app/workspace_memory.h"
 
 struct ingest_options ingest_options_default(void) {
@@ -314,7 +315,7 @@ bool workspace_take(struct workspace *w, const char *const *paths, size_t count,
                     struct error *error) {
     const struct tokenizer *t = engine_tokenizer(w->loaded.engine);
     return sign_session(w, error) && count_tokens(t, options, report, error) &&
-           store_all(w, paths, count, options, report, error);
+           store_all(w, paths, count, options, report, error) && workspace_renew_index(w, error);
 }
 
 bool workspace_read_on(struct workspace *w, const struct ingest_options *options,
@@ -340,6 +341,7 @@ bool workspace_ingest(struct workspace *w, const char *const *paths, size_t coun
     return (count == 0 ? has_documents(w, error)
                        : sources_read(&report->library, paths, count, &options->walk,
                                       options->offline, error) &&
+                             withdrawn_filter(w->store, &report->library, paths, count, error) &&
                              workspace_take(w, paths, count, options, report, error) &&
                              find_gone(w, paths, count, report, error)) &&
            workspace_read_on(w, options, report, error);

@@ -10,13 +10,15 @@
 /* What became of the sources since they were stored; names are any bytes. */
 struct update_changes {
     struct skips changed, gone, added;
+    struct skips withdrawn; /* taken out by the user, and still known to the memory */
 };
 
 /* What came of it; starts as {0}. */
 struct update_report {
     struct update_changes changes;
     struct ingest_report ingest;
-    bool rebuilt; /* false: nothing had changed or gone; only new sources were read, if any */
+    bool rebuilt; /* false: nothing had changed, gone or been taken out; only new sources were
+                   * read, if any */
 };
 void update_report_finish(struct update_report *r);
 

@@ -213,6 +213,12 @@ static bool run(struct task *t, struct error *error) {
         return task_rename(t, error);
     case JOB_REMOVE:
         return task_remove(t, error);
+    case JOB_WITHDRAW:
+        return task_withdraw(t, error);
+    case JOB_UPDATE:
+        return task_update(t, error);
+    case JOB_EXPORT:
+        return task_export(t, error);
     case JOB_GET:
         return task_get(t, error);
     case JOB_ADD:

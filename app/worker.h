@@ -10,22 +10,28 @@
 #include "storage/transcript.h"
 
 enum job_kind {
-    JOB_OPEN,    /* name: make this the session in use; its model is loaded */
-    JOB_INGEST,  /* name, paths: read them into the session, which is made if there is none */
-    JOB_ASK,     /* name, text: the question */
-    JOB_FORK,    /* name, text: the new name */
-    JOB_RENAME,  /* name, text: the new name */
-    JOB_REMOVE,  /* name */
-    JOB_GET,     /* text: URL or catalogue name, NULL the default model */
-    JOB_ADD,     /* text: a GGUF file to use in place */
-    JOB_VERIFY,  /* name of a model */
-    JOB_DISCARD, /* name of a model */
+    JOB_OPEN,     /* name: make this the session in use; its model is loaded. text: a mark, to
+                   * answer from the memory as it was there, or NULL */
+    JOB_INGEST,   /* name, paths: read them into the session, which is made if there is none */
+    JOB_ASK,      /* name, text: the question */
+    JOB_FORK,     /* name, text: the new name */
+    JOB_RENAME,   /* name, text: the new name */
+    JOB_REMOVE,   /* name */
+    JOB_WITHDRAW, /* name, text: a source's path, which is taken out of the session */
+    JOB_UPDATE,   /* name: its memory is made anew from the sources as they are now */
+    JOB_GET,      /* text: URL or catalogue name, NULL the default model */
+    JOB_ADD,      /* text: a GGUF file to use in place */
+    JOB_VERIFY,   /* name of a model */
+    JOB_DISCARD,  /* name of a model */
+    JOB_EXPORT,   /* name of a session, text: a file to write it to */
 };
 
 struct job {
     enum job_kind kind;
     uint64_t id; /* given by worker_submit; ascends */
     char *name, *text;
+    float temperature; /* of an answer */
+    uint64_t seed;
     char *model; /* of a session that JOB_INGEST makes; NULL: the one that options name */
     char **paths;
     size_t path_count;
@@ -39,7 +45,8 @@ void job_destroy(struct job *job); /* accepts NULL */
 enum message_kind {
     MESSAGE_BEGIN,    /* the job has begun */
     MESSAGE_OPENED,   /* name, text: the model, detail: notes; done: tokens read */
-    MESSAGE_STORED,   /* the session's documents have changed */
+    MESSAGE_RELEASE,  /* the session's file will be replaced: whoever looks at it closes it */
+    MESSAGE_STORED,   /* the session's documents, or its file, have changed */
     MESSAGE_PROGRESS, /* done, total; of reading: text, detail: document and chapter */
     MESSAGE_STOPPED,  /* reading has stopped; what was read is still being kept */
     MESSAGE_TEXT,     /* text: the next piece of the answer, filtered */

@@ -2,11 +2,14 @@
  *
  * The jobs on sessions: opening, reading, asking, and handling whole files.
  */
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "app/paths.h"
+#include "app/update.h"
+#include "app/withdrawn.h"
 #include "app/worker_private.h"
 #include "storage/files.h"
 
@@ -38,6 +41,18 @@ static void tell_opened(struct task *t, const char *trouble, bool fresh) {
     task_post(t, m);
 }
 
+static bool open_as_of(struct task *t, const char *mark, struct error *error) {
+    char note[600];
+    close_workspace(t);
+    if (!workspace_open(t->workspace, t->options, t->job->name, WORKSPACE_ASK, mark, error)) {
+        return false;
+    }
+    snprintf(note, sizeof note, "as of %.400s: answers are not saved; /as-of alone leads back",
+             mark);
+    tell_opened(t, note, true);
+    return true;
+}
+
 /* A session that another process is writing can still be asked. */
 static bool open_to_chat(struct task *t, struct error *error) {
     char trouble[sizeof error->text + 60] = "";
@@ -57,7 +72,7 @@ static bool open_to_chat(struct task *t, struct error *error) {
 }
 
 bool task_open(struct task *t, struct error *error) {
-    return open_to_chat(t, error);
+    return t->job->text ? open_as_of(t, t->job->text, error) : open_to_chat(t, error);
 }
 
 static bool is_open(const struct task *t) {
@@ -94,6 +109,16 @@ static void tell_read(struct task *t, const struct ingest_report *r) {
     task_note(t, text);
 }
 
+static struct ingest_options reading_options(struct task *t) {
+    struct ingest_options o = ingest_options_default();
+    o.offline = t->options->offline;
+    o.walk.stop = task_stopped;
+    o.walk.stop_context = t;
+    o.progress = tell_reading;
+    o.context = t;
+    return o;
+}
+
 bool task_ingest(struct task *t, struct error *error) {
     bool fresh = !is_open(t) || !*t->writable;
     if (fresh) {
@@ -106,11 +131,7 @@ bool task_ingest(struct task *t, struct error *error) {
         *t->writable = true;
     }
     tell_opened(t, "", fresh);
-    struct ingest_options o = ingest_options_default();
-    o.walk.stop = task_stopped;
-    o.walk.stop_context = t;
-    o.progress = tell_reading;
-    o.context = t;
+    struct ingest_options o = reading_options(t);
     struct ingest_report report;
     bool ok = workspace_ingest(t->workspace, (const char *const *)t->job->paths, t->job->path_count,
                                &o, &report, error);
@@ -118,6 +139,59 @@ bool task_ingest(struct task *t, struct error *error) {
         tell_read(t, &report);
     }
     ingest_report_finish(&report);
+    task_post(t, task_message(t, MESSAGE_STORED));
+    return ok;
+}
+
+/* ---- sources that went ---- */
+
+bool task_withdraw(struct task *t, struct error *error) {
+    if (!is_open(t) || !*t->writable) {
+        if (!open_to_chat(t, error)) {
+            return false;
+        }
+    }
+    bool ok = withdrawn_add(t->workspace->store, t->job->text, error) &&
+              workspace_renew_index(t->workspace, error);
+    task_post(t, task_message(t, MESSAGE_STORED));
+    if (ok) {
+        task_note(t, "taken out: it is not searched, shown or cited any more. The memory still has "
+                     "the gist of it, until U in Sources makes it anew");
+    }
+    return ok;
+}
+
+static void tell_changes(void *context, const struct update_changes *c, bool rebuild) {
+    struct task *t = context;
+    char text[200];
+    snprintf(text, sizeof text, "%zu changed, %zu gone, %zu taken out, %zu new: %s",
+             c->changed.count, c->gone.count, c->withdrawn.count, c->added.count,
+             rebuild          ? "everything is read again"
+             : c->added.count ? "only what is new is read"
+                              : "nothing is to be read again");
+    task_note(t, text);
+    if (rebuild) {
+        task_post(t, task_message(t, MESSAGE_RELEASE));
+    }
+}
+
+/* Sources are looked for in the folders from which they were read, so this thread gets a working
+ * directory of its own. */
+bool task_update(struct task *t, struct error *error) {
+    if (unshare(CLONE_FS) != 0) {
+        return error_set(error, ERROR_FAILURE, "not allowed here: allmem session update %s does it",
+                         t->job->name);
+    }
+    close_workspace(t);
+    struct ingest_options o = reading_options(t);
+    struct update_report report;
+    bool ok = session_update(t->options, t->job->name, &o, tell_changes, t, &report, error);
+    if (ok && report.ingest.tokens) {
+        tell_read(t, &report.ingest);
+    }
+    update_report_finish(&report);
+    struct error second;
+    open_to_chat(t, ok ? error : &second);
     task_post(t, task_message(t, MESSAGE_STORED));
     return ok;
 }
@@ -181,11 +255,13 @@ bool task_ask(struct task *t, struct error *error) {
         return false;
     }
     struct session_watch watch = {tell_prompt, t};
-    struct answer_options o = {.tokens = ANSWER_TOKENS,
-                               .sampler = sampler_options_of(t->options),
-                               .show = tell_piece,
-                               .show_context = t,
-                               .watch = &watch};
+    struct answer_options o = answer_options_default();
+    o.tokens = ANSWER_TOKENS;
+    o.sampler.temperature = t->job->temperature;
+    o.sampler.seed = t->job->seed;
+    o.show = tell_piece;
+    o.show_context = t;
+    o.watch = &watch;
     struct answer answer = {0};
     ok = workspace_ask(t->workspace, t->job->text, &o, &answer, error);
     if (ok) {
@@ -238,5 +314,20 @@ bool task_remove(struct task *t, struct error *error) {
     char *path = file_of(t->job->name, error);
     bool ok = path && store_remove_file(path, error);
     free(path);
+    return ok;
+}
+
+bool task_export(struct task *t, struct error *error) {
+    struct workspace w;
+    bool ok = workspace_open(&w, t->options, t->job->name, WORKSPACE_LOOK, NULL, error);
+    if (ok) {
+        ok = store_copy(w.store, t->job->text, false, error);
+        workspace_close(&w);
+    }
+    if (ok) {
+        char text[400];
+        snprintf(text, sizeof text, "written: %.380s", t->job->text);
+        task_note(t, text);
+    }
     return ok;
 }

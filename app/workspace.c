@@ -84,6 +84,12 @@ void workspace_close(struct workspace *w) {
     *w = (struct workspace){0};
 }
 
+bool workspace_renew_index(struct workspace *w, struct error *error) {
+    store_index_destroy(w->index);
+    w->index = store_index_create(w->store, w->words, error);
+    return w->index != NULL;
+}
+
 struct passage_index workspace_index(struct workspace *w) {
     return store_index_view(w->index);
 }

@@ -61,6 +61,8 @@ bool workspace_record_question(struct workspace *w, const char *question, struct
 bool workspace_record_answer(struct workspace *w, const struct answer *answer, struct error *error);
 
 struct passage_index workspace_index(struct workspace *w);
+/* After documents came or went. */
+bool workspace_renew_index(struct workspace *w, struct error *error);
 
 /* How far reading has come. Strings are valid during the call. */
 struct ingest_state {

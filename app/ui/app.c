@@ -17,11 +17,13 @@
 #include "app/paths.h"
 #include "app/progress.h"
 #include "app/ui/app_private.h"
+#include "app/words.h"
 
 const struct view_ops *const app_views[VIEWS] = {
     [VIEW_ASK] = &view_ask,       [VIEW_SOURCES] = &view_sources,
     [VIEW_READER] = &view_reader, [VIEW_SESSIONS] = &view_sessions,
     [VIEW_MODELS] = &view_models, [VIEW_WELCOME] = &view_welcome,
+    [VIEW_FIND] = &view_find,     [VIEW_FILES] = &view_files,
     [VIEW_HELP] = &view_help,
 };
 
@@ -214,7 +216,9 @@ static bool bind_keys(struct app *a, const struct options *options, struct error
 
 static bool start(struct app *a, struct error *error) {
     a->mailbox = mailbox_create(error);
-    bool ok = a->mailbox && screen_start(a->options.colour, mailbox_wake_fd(a->mailbox), error);
+    a->words = words_create();
+    bool ok = (a->words || error_set(error, ERROR_NO_SPACE, "out of memory")) && a->mailbox &&
+              screen_start(a->options.colour, mailbox_wake_fd(a->mailbox), error);
     for (size_t i = 0; ok && i < VIEWS; i++) {
         a->states[i] = app_views[i]->create(a);
         ok = a->states[i] || error_set(error, ERROR_NO_SPACE, "out of memory");
@@ -256,6 +260,8 @@ static void finish(struct app *a) {
     free(a->model);
     free(a->new_model);
     free(a->subject);
+    free(a->mark);
+    words_destroy(a->words);
 }
 
 int app_run(const struct options *options, const char *session, struct error *error) {

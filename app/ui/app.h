@@ -6,7 +6,10 @@
 
 #include "app/ui/editor.h"
 #include "app/ui/keys.h"
+#include "app/ui/list.h"
 #include "app/ui/view.h"
+
+struct words;
 
 enum view_id {
     VIEW_ASK, /* the first five in the order of their keys */
@@ -15,6 +18,8 @@ enum view_id {
     VIEW_SESSIONS,
     VIEW_MODELS,
     VIEW_WELCOME,
+    VIEW_FIND,
+    VIEW_FILES,
     VIEW_HELP,
     VIEWS,
 };
@@ -31,7 +36,9 @@ struct activity {
 
 /* A question in the input line that is none to the session: a name, a path, yes or no. */
 struct prompt {
-    bool on, yes_no, path; /* path: Tab completes paths */
+    bool on, yes_no;
+    bool path; /* Tab completes paths, a list of files can be called */
+    bool past; /* the words of an earlier question, which shows in the status */
     char label[120];
     struct editor editor;
     void (*done)(struct app *a, const char *text); /* not called when it was given up */
@@ -53,18 +60,23 @@ struct app {
     struct bytes paste;
     struct styled status; /* the last thing worth telling */
     char *search;         /* the last words looked for */
+    size_t past;          /* of the history: the earlier question that was found */
 
-    char *session;       /* its name, or NULL */
-    struct store *store; /* of it, read only, for the screen's thread; NULL without one */
-    char *model;         /* of the open session, filtered; NULL while it loads */
-    char *new_model;     /* for sessions that are made from now on; NULL: as options say */
-    char *subject;       /* that the present prompt is about: a session or a model */
-    uint64_t position;   /* tokens read */
-    bool made_here;      /* the session was made by this program, with new_model */
-    char **paths;        /* of the last reading */
+    char *session;             /* its name, or NULL */
+    struct store *store;       /* of it, read only, for the screen's thread; NULL without one */
+    struct store_index *index; /* so that searches cut words as the rest of the program does */
+    struct words *words;
+    char *model;       /* of the open session, filtered; NULL while it loads */
+    char *mark;        /* it answers as of there; NULL: as of the end */
+    char *new_model;   /* for sessions that are made from now on; NULL: as options say */
+    char *subject;     /* that the present prompt is about: a session or a model */
+    uint64_t position; /* tokens read */
+    bool made_here;    /* the session was made by this program, with new_model */
+    char **paths;      /* of the last reading */
     size_t path_count;
-    bool resume; /* that reading is to go on behind the question that interrupted it */
-    bool stopping; /* the status says so, until the job has ended */
+    bool resume;        /* that reading is to go on behind the question that interrupted it */
+    bool resume_update; /* it makes the memory anew */
+    bool stopping;      /* the status says so, until the job has ended */
     bool dirty, quit;
     int code; /* of the exit */
 };
@@ -100,10 +112,23 @@ void app_stop(struct app *a, bool all);
 void app_progress(const struct activity *activity, char *text, size_t size);
 /* Into the terminal's clipboard, and into a file, which the status line names. */
 void app_copy(struct app *a, const char *text, size_t size);
+/* Of the i-th word that begins with a slash: how it is typed and what it does; NULL after the last.
+ */
+const char *app_slash_help(size_t i, const char **help);
+/* The model of sessions that are made from now on. */
+void app_use_model(struct app *a, const char *name);
+/* The open session with the memory as it was at a mark, or (NULL) as it is. */
+void app_open_as_of(struct app *a, const char *mark);
+bool app_reads(const struct app *a); /* documents are being read */
+bool app_list_act(struct app *a, struct list *l, enum action action);
 bool app_wide(void); /* Ask and Reader stand side by side */
 
 /* Shows a document at a span, which is lit. The second leaves the front view as it is. */
 void app_show_span(struct app *a, int64_t document, struct store_span span);
 void reader_open(struct app *a, int64_t document, struct store_span span);
+/* Lists the passages of the session with all of the words. */
+void find_words(struct app *a, const char *words);
+/* Lists the folder that `typed` stands in, for one to be taken; then `take` gets its path. */
+void files_browse(struct app *a, const char *typed, void (*take)(struct app *a, const char *path));
 /* Names for the screen; to be freed. Never NULL. */
 char *app_safe(const char *text, size_t size);

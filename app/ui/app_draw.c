@@ -30,6 +30,9 @@ static void put_session(struct app *a, struct styled *s, bool with_model) {
     }
     if (a->reading.on && a->reading.job == JOB_OPEN) {
         styled_puts(s, " | loading the model", STYLE_PLAIN);
+    } else if (a->mark) {
+        styled_puts(s, " | as of ", STYLE_BOLD);
+        styled_put_safe(s, a->mark, strlen(a->mark), SAFE_NAME, STYLE_BOLD);
     } else {
         styled_printf(s, STYLE_PLAIN, " | %llu tokens", (unsigned long long)a->position);
     }
@@ -107,10 +110,10 @@ static void put_activity(struct styled *s, const struct activity *p) {
         return;
     }
     app_progress(p, text, sizeof text);
-    const char *what = p->job == JOB_INGEST   ? "reading"
-                       : p->job == JOB_GET    ? "fetching"
-                       : p->job == JOB_VERIFY ? "checking"
-                                              : "working";
+    const char *what = p->job == JOB_INGEST || p->job == JOB_UPDATE ? "reading"
+                       : p->job == JOB_GET                          ? "fetching"
+                       : p->job == JOB_VERIFY                       ? "checking"
+                                                                    : "working";
     styled_printf(s, STYLE_BOLD, "%s%s %s", s->text.size ? "  " : "", what, text);
 }
 

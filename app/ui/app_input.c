@@ -7,115 +7,13 @@
 #include <string.h>
 
 #include "app/ui/app_private.h"
-#include "app/ui/complete.h"
-
-enum { PASTE_MOST = 4 * 1024 * 1024 };
-
-static struct editor *editor_of(struct app *a) {
-    return a->prompt.on ? &a->prompt.editor : &a->editor;
-}
-
-/* ---- paste ---- */
-
-/* A paste becomes text, whatever it holds; nothing in it is a key. */
-static void take_paste(struct app *a) {
-    if (a->paste.size && !a->paste.failed) {
-        if (!a->typing && !a->prompt.on) {
-            app_show(a, a->view == VIEW_WELCOME ? VIEW_WELCOME : VIEW_ASK);
-            a->typing = true;
-        }
-        editor_insert(editor_of(a), (const char *)a->paste.data, a->paste.size);
-    }
-    bytes_finish(&a->paste);
-}
-
-static void paste_key(struct app *a, int key) {
-    struct editor piece = {0};
-    if (key & KEY_ALT) {
-        paste_key(a, KEY_ESCAPE);
-        key &= ~KEY_ALT;
-    }
-    if (key == '\r' || key == '\n') {
-        bytes_put_u8(&a->paste, '\n');
-    } else if (!(key & KEY_OF_TERMINAL) && a->paste.size < PASTE_MOST) {
-        editor_insert_key(&piece, key);
-        bytes_put(&a->paste, piece.text.data, piece.text.size);
-    }
-    editor_finish(&piece);
-}
-
-/* ---- prompts ---- */
-
-static void end_prompt(struct app *a, bool give) {
-    a->prompt.on = false;
-    if (give) {
-        char *text = strdup(editor_text(&a->prompt.editor));
-        if (text) {
-            a->prompt.done(a, text);
-        }
-        free(text);
-    }
-}
-
-static void prompt_key(struct app *a, int key, enum action action) {
-    if (action == ACTION_ESCAPE || action == ACTION_STOP || key == KEY_ESCAPE) {
-        end_prompt(a, false);
-    } else if (a->prompt.yes_no) {
-        end_prompt(a, key == 'y' || key == 'Y');
-    } else if (action == ACTION_SEND) {
-        end_prompt(a, *editor_text(&a->prompt.editor) != '\0');
-    } else if (action == ACTION_COMPLETE && a->prompt.path) {
-        complete_path(&a->prompt.editor, 0, &a->status);
-    } else if (action == ACTION_DELETE && !*editor_text(&a->prompt.editor)) {
-        end_prompt(a, false);
-    } else {
-        app_act(a, action);
-    }
-}
 
 /* ---- what actions do ---- */
 
-static void send(struct app *a) {
-    char *text = strdup(editor_text(&a->editor));
-    if (!text || text[strspn(text, " \n")] == '\0') {
-        if (a->view == VIEW_WELCOME) {
-            app_views[VIEW_WELCOME]->act(a, a->states[VIEW_WELCOME], ACTION_SEND);
-        }
-    } else if (text[0] == '/' && (a->view != VIEW_WELCOME || app_is_slash(text))) {
-        editor_remember(&a->editor, text);
-        editor_set(&a->editor, "");
-        app_slash(a, text);
-    } else if (a->view == VIEW_WELCOME) {
-        app_views[VIEW_WELCOME]->act(a, a->states[VIEW_WELCOME], ACTION_SEND);
-    } else {
-        if (a->view != VIEW_ASK && !(a->view == VIEW_READER && app_wide())) {
-            app_show(a, VIEW_ASK);
-        }
-        if (app_views[VIEW_ASK]->act(a, a->states[VIEW_ASK], ACTION_SEND)) {
-            editor_remember(&a->editor, text);
-            editor_set(&a->editor, "");
-        }
-    }
-    free(text);
-}
-
-static void complete(struct app *a) {
-    const char *text = editor_text(&a->editor);
-    size_t space = strcspn(text, " ");
-    if (a->view == VIEW_WELCOME) {
-        complete_path(&a->editor, 0, &a->status);
-    } else if (text[0] == '/' && a->editor.at <= space) {
-        complete_word(&a->editor, 0, app_slash_words, &a->status);
-    } else if (text[0] == '/') {
-        complete_path(&a->editor, space + strspn(text + space, " "), &a->status);
-    }
-}
-
 /* An answer stops at once; a reading only where it is looked at, for it may be hours of work. */
-static void escape(struct app *a) {
+void app_escape(struct app *a) {
     bool answer = a->reading.on && (a->reading.job == JOB_ASK || a->resume);
-    bool reading = a->reading.on && a->reading.job == JOB_INGEST &&
-                   (a->view == VIEW_SOURCES || a->view == VIEW_WELCOME);
+    bool reading = app_reads(a) && (a->view == VIEW_SOURCES || a->view == VIEW_WELCOME);
     bool fetching = a->fetching.on && (a->view == VIEW_MODELS || a->view == VIEW_WELCOME);
     if (answer || reading || fetching) {
         app_stop(a, !answer);
@@ -142,12 +40,23 @@ static void search_for(struct app *a, const char *words) {
 }
 
 static void back(struct app *a) {
-    if (a->view == VIEW_READER || a->view == VIEW_SOURCES || a->view == VIEW_SESSIONS ||
-        a->view == VIEW_MODELS) {
-        app_show(a, a->session ? VIEW_ASK : VIEW_WELCOME);
-    } else {
+    if (a->view == VIEW_ASK || a->view == VIEW_WELCOME) {
         a->typing = true;
+    } else {
+        app_show(a, a->session ? VIEW_ASK : VIEW_WELCOME);
     }
+}
+
+/* Searching and moving are the same in all lists. */
+bool app_list_act(struct app *a, struct list *l, enum action action) {
+    bool back = action == ACTION_SEARCH_PREVIOUS;
+    if (action != ACTION_SEARCH_NEXT && !back) {
+        return list_act(l, action);
+    }
+    if (a->search && !list_find(l, a->search, back)) {
+        app_say(a, STYLE_PLAIN, "not found: %s", a->search);
+    }
+    return true;
 }
 
 static bool act_anywhere(struct app *a, enum action action) {
@@ -183,32 +92,6 @@ static bool act_anywhere(struct app *a, enum action action) {
     }
 }
 
-static bool act_typing(struct app *a, enum action action) {
-    switch (action) {
-    case ACTION_SEND:
-        send(a);
-        return true;
-    case ACTION_COMPLETE:
-        complete(a);
-        return true;
-    case ACTION_ESCAPE:
-        escape(a);
-        return true;
-    case ACTION_SCROLL_UP:
-    case ACTION_SCROLL_DOWN:
-        app_views[a->view]->act(a, a->states[a->view], action);
-        return true;
-    case ACTION_DELETE:
-        if (!*editor_text(&a->editor)) {
-            a->quit = true;
-            return true;
-        }
-        return editor_act(&a->editor, action);
-    default:
-        return editor_act(&a->editor, action);
-    }
-}
-
 static bool act_browsing(struct app *a, enum action action) {
     switch (action) {
     case ACTION_TYPE:
@@ -234,10 +117,13 @@ static bool act_browsing(struct app *a, enum action action) {
 
 void app_act(struct app *a, enum action action) {
     if (a->prompt.on) {
-        editor_act(&a->prompt.editor, action);
+        bool here = editor_act(&a->prompt.editor, action);
+        if (!here && (action == ACTION_SUSPEND || action == ACTION_REDRAW)) {
+            act_anywhere(a, action);
+        }
     } else if (!act_anywhere(a, action)) {
         if (a->typing) {
-            act_typing(a, action);
+            app_act_typing(a, action);
         } else if (!app_views[a->view]->act(a, a->states[a->view], action)) {
             act_browsing(a, action);
         }
@@ -247,12 +133,7 @@ void app_act(struct app *a, enum action action) {
 void app_key(struct app *a, int key) {
     a->dirty = true;
     if (a->pasting) {
-        if (key == KEY_IS_PASTE_END) {
-            a->pasting = false;
-            take_paste(a);
-        } else {
-            paste_key(a, key);
-        }
+        app_paste(a, key);
         return;
     }
     styled_clear(&a->status);
@@ -265,14 +146,15 @@ void app_key(struct app *a, int key) {
         keys_find(&a->keys, key, typing ? IN_TYPING : IN_BROWSING | app_context(a, a->view));
     if (!typing && action == ACTION_BACK && key == KEY_ESCAPE &&
         (a->reading.on || a->fetching.on)) {
-        escape(a);
+        app_escape(a);
     } else if (a->prompt.on && action != ACTION_NONE) {
-        prompt_key(a, key, action);
+        app_prompt_key(a, key, action);
     } else if (a->prompt.on && a->prompt.yes_no) {
-        prompt_key(a, key, action);
+        app_prompt_key(a, key, action);
     } else if (action != ACTION_NONE) {
         app_act(a, action);
     } else if (typing && key >= ' ' && !(key & (KEY_OF_TERMINAL | KEY_ALT))) {
-        editor_insert_key(editor_of(a), key);
+        editor_insert_key(app_editor(a), key);
     }
+    app_prompt_changed(a);
 }

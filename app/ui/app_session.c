@@ -12,6 +12,7 @@
 #include "app/models.h"
 #include "app/paths.h"
 #include "app/progress.h"
+#include "app/store_index.h"
 #include "app/ui/app_private.h"
 #include "app/ui/complete.h"
 #include "storage/session.h"
@@ -38,6 +39,15 @@ void app_choose_model(struct app *a) {
     model_choice_finish(&choice);
 }
 
+void app_use_model(struct app *a, const char *name) {
+    char *copy = strdup(name);
+    if (copy) {
+        free(a->new_model);
+        a->new_model = copy;
+        app_say(a, STYLE_PLAIN, "%s is the model of sessions made from now on", name);
+    }
+}
+
 static bool submit_reading(struct app *a) {
     struct job *job = a->path_count ? job_create(JOB_INGEST, a->session, NULL) : NULL;
     for (size_t i = 0; job && i < a->path_count; i++) {
@@ -52,6 +62,15 @@ static bool submit_reading(struct app *a) {
     return worker_submit(a->engine, job) != 0;
 }
 
+/* What a question interrupted. */
+static void go_on(struct app *a) {
+    if (a->resume && a->resume_update) {
+        app_submit(a, JOB_UPDATE, a->session, NULL);
+    } else if (a->resume) {
+        submit_reading(a);
+    }
+}
+
 void app_stop(struct app *a, bool all) {
     worker_stop(a->engine);
     app_say(a, STYLE_PLAIN, "stopping...");
@@ -59,39 +78,8 @@ void app_stop(struct app *a, bool all) {
     if (all) {
         a->resume = false;
         worker_stop(a->fetcher);
-    } else if (a->resume) {
-        submit_reading(a);
-    }
-}
-
-void app_progress(const struct activity *p, char *text, size_t size) {
-    double elapsed = progress_clock() - p->begin;
-    double speed = elapsed > 0.5 ? (double)(p->done - p->begun) / elapsed : 0;
-    bool tokens = p->job < JOB_GET;
-    if (p->total == 0) {
-        snprintf(text, size, tokens ? "looking at the files..." : "...");
-        return;
-    }
-    size_t n =
-        (size_t)snprintf(text, size, "%llu %%", (unsigned long long)(100 * p->done / p->total));
-    if (speed >= 1 && n < size) {
-        char rate[PROGRESS_SIZE + 20];
-        snprintf(rate, sizeof rate, "%.0f tokens", speed);
-        double left = (double)(p->total - p->done) / speed;
-        n += (size_t)snprintf(text + n, size - n, ", %s/s, %u:%02u left",
-                              tokens ? rate : progress_bytes((unsigned long long)speed, rate),
-                              (unsigned)left / 60, (unsigned)left % 60);
-    }
-    if (p->text && *p->text && n < size) {
-        n += (size_t)snprintf(text + n, size - n, ": %s", p->text);
-    }
-    if (p->detail && *p->detail && n < size) {
-        n += (size_t)snprintf(text + n, size - n, ", %s", p->detail);
-    }
-    /* What did not fit may be cut inside a character. */
-    n = n < size ? n : size - 1;
-    while (n > 0 && n == size - 1 && ((unsigned char)text[n - 1] & 0x80)) {
-        text[--n] = '\0';
+    } else {
+        go_on(a);
     }
 }
 
@@ -112,11 +100,13 @@ static bool session_exists(const char *name) {
 }
 
 void app_close_store(struct app *a) {
+    store_index_destroy(a->index);
     store_close(a->store);
+    a->index = NULL;
     a->store = NULL;
 }
 
-static void open_store(struct app *a) {
+void app_open_store(struct app *a) {
     struct paths paths;
     struct error error;
     const struct store_options o = {.mode = STORE_READ, .skip_check = true};
@@ -126,7 +116,9 @@ static void open_store(struct app *a) {
     }
     char *path = paths_session(&paths, a->session, &error);
     a->store = path ? store_open(path, &o, &error) : NULL;
-    if (!a->store) {
+    a->index = a->store ? store_index_create(a->store, a->words, &error) : NULL;
+    if (!a->index) {
+        app_close_store(a);
         app_say(a, STYLE_WARN, "%s", error.text);
     } else if (store_session_get(a->store, &stored, &error)) {
         a->position = (uint64_t)stored.position;
@@ -153,8 +145,9 @@ static void set_session(struct app *a, const char *session) {
     char *name = session ? strdup(session) : NULL;
     free(a->session);
     free(a->model);
+    free(a->mark);
     a->session = name;
-    a->model = NULL;
+    a->model = a->mark = NULL;
     a->made_here = false;
     a->position = 0;
 }
@@ -169,10 +162,19 @@ void app_open(struct app *a, const char *session) {
     if (a->session) {
         app_submit(a, JOB_OPEN, a->session, NULL);
         if (session_exists(a->session)) {
-            open_store(a);
+            app_open_store(a);
         }
     }
     app_refresh(a);
+}
+
+void app_open_as_of(struct app *a, const char *mark) {
+    char *copy = mark ? strdup(mark) : NULL;
+    a->resume = false;
+    worker_stop(a->engine);
+    free(a->mark);
+    a->mark = copy;
+    app_submit(a, JOB_OPEN, a->session, a->mark);
 }
 
 /* What is submitted after the old session was left is not stopped with it. */
@@ -267,7 +269,7 @@ static bool remember_paths(struct app *a, const char *first, const char *const *
 
 void app_read(struct app *a, const char *const *paths, size_t count, bool fresh) {
     char name[PATHS_NAME_MAX + 1];
-    if (a->reading.on && a->reading.job == JOB_INGEST) {
+    if (app_reads(a)) {
         app_say(a, STYLE_PLAIN, "one reading at a time; Esc in Sources stops this one");
         return;
     }
@@ -303,126 +305,17 @@ bool app_ask(struct app *a, const char *question, uint64_t *id) {
         app_say(a, STYLE_WARN, "no session is open: M-2, then a, reads a file or folder");
         return false;
     }
-    if (a->reading.on && a->reading.job == JOB_INGEST) {
+    if (app_reads(a)) {
         worker_stop(a->engine);
         a->resume = true;
+        a->resume_update = a->reading.job == JOB_UPDATE;
     }
-    *id = app_submit(a, JOB_ASK, a->session, question);
-    if (a->resume) {
-        submit_reading(a);
+    struct job *job = job_create(JOB_ASK, a->session, question);
+    if (job) {
+        job->temperature = a->options.temperature;
+        job->seed = a->options.seed;
     }
+    *id = worker_submit(a->engine, job);
+    go_on(a);
     return *id != 0;
-}
-
-/* ---- messages ---- */
-
-static void activity_end(struct activity *p) {
-    free(p->text);
-    free(p->detail);
-    *p = (struct activity){0};
-}
-
-static void activity_progress(struct activity *p, const struct message *m) {
-    if (p->total == 0) {
-        p->begin = progress_clock();
-        p->begun = m->done;
-    }
-    p->done = m->done > p->done ? m->done : p->done;
-    p->total = m->total;
-    free(p->text);
-    free(p->detail);
-    const char *slash = m->text ? strrchr(m->text, '/') : NULL;
-    const char *name = slash && slash[1] ? slash + 1 : m->text;
-    p->text = name ? app_safe(name, strlen(name)) : NULL;
-    p->detail = m->detail ? app_safe(m->detail, strlen(m->detail)) : NULL;
-}
-
-static void opened(struct app *a, const struct message *m) {
-    if (!a->session || !m->name || strcmp(a->session, m->name) != 0) {
-        return;
-    }
-    bool first = !a->store;
-    open_store(a);
-    free(a->model);
-    a->model = m->text ? app_safe(m->text, strlen(m->text)) : NULL;
-    a->position = m->done;
-    if (m->detail && *m->detail) {
-        app_say(a, STYLE_PLAIN, "%s", m->detail);
-    }
-    if (first && a->store) {
-        app_refresh(a);
-    }
-}
-
-static void ended(struct app *a, const struct message *m) {
-    if (m->code == ERROR_INTERRUPTED && a->resume) {
-        app_say(a, STYLE_PLAIN, "the reading goes on behind the answer");
-    } else if (m->code == ERROR_INTERRUPTED) {
-        app_say(a, STYLE_PLAIN, "%s",
-                m->job == JOB_INGEST ? "stopped; what was read is kept: u in Sources goes on"
-                                     : "stopped");
-    } else if (m->code) {
-        app_say(a, STYLE_WARN, "%s", m->text ? m->text : "failed");
-    } else if (a->stopping) {
-        styled_clear(&a->status);
-        a->stopping = false;
-    }
-    if (m->job == JOB_OPEN && m->code && a->session && m->name &&
-        strcmp(a->session, m->name) == 0) {
-        bool first = !a->store; /* no model, or another one: the file can still be looked at */
-        open_store(a);
-        if (first && a->store) {
-            app_refresh(a);
-            app_say(a, STYLE_WARN, "%s", m->text ? m->text : "failed");
-        }
-    } else if (m->job == JOB_GET && m->code == 0 && a->session && !a->reading.on) {
-        app_submit(a, JOB_OPEN, a->session, NULL);
-    }
-}
-
-void app_message(struct app *a, const struct message *m) {
-    struct activity *p = m->job >= JOB_GET ? &a->fetching : &a->reading;
-    switch (m->kind) {
-    case MESSAGE_BEGIN:
-        activity_end(p);
-        p->on = true;
-        p->job = m->job;
-        a->resume = a->resume && m->job != JOB_INGEST;
-        break;
-    case MESSAGE_OPENED:
-        opened(a, m);
-        break;
-    case MESSAGE_PROGRESS:
-        activity_progress(p, m);
-        a->position = m->job == JOB_INGEST ? m->position : a->position;
-        break;
-    case MESSAGE_STOPPED:
-        activity_end(p);
-        if (!a->resume) {
-            app_say(a, STYLE_PLAIN, "stopped; keeping what was read...");
-        }
-        break;
-    case MESSAGE_NOTE:
-        app_say(a, STYLE_PLAIN, "%s", m->text ? m->text : "");
-        break;
-    case MESSAGE_ANSWER:
-        activity_end(p); /* it is being saved; Esc has nothing to stop any more */
-        break;
-    case MESSAGE_STORED:
-        app_close_store(a); /* opened again, it knows the new position */
-        open_store(a);
-        break;
-    case MESSAGE_END:
-        activity_end(p);
-        ended(a, m);
-        break;
-    default:
-        break;
-    }
-    for (size_t i = 0; i < VIEWS; i++) {
-        if (app_views[i]->message) {
-            app_views[i]->message(a, a->states[i], m);
-        }
-    }
-    a->dirty = true;
 }

@@ -10,7 +10,7 @@
 #include "app/ui/screen.h"
 
 #define EVERYWHERE (IN_TYPING | IN_BROWSING)
-#define LISTS (IN_SOURCES | IN_SESSIONS | IN_MODELS)
+#define LISTS (IN_SOURCES | IN_SESSIONS | IN_MODELS | IN_FIND | IN_FILES)
 
 /* Never bound: C-s and C-q (flow control), C-b (tmux), C-h, C-i and C-m (they are Backspace, Tab
  * and Enter); Shift-Enter does not reach a program. C-c stops, and does not quit. */
@@ -38,6 +38,9 @@ const struct key_row key_table[] = {
     {ACTION_COMPLETE, IN_TYPING, "complete", {"Tab"}, "complete a path or a /word"},
     {ACTION_HISTORY_BACK, IN_TYPING, "history-back", {"Up", "C-p"}, "the question before"},
     {ACTION_HISTORY_ON, IN_TYPING, "history-on", {"Down", "C-n"}, "the question after"},
+    {ACTION_HISTORY_SEARCH, IN_TYPING, "history-search", {"C-r"}, "look for a question of before"},
+    {ACTION_EDIT, IN_TYPING, "edit", {"C-g"}, "write the question in $EDITOR"},
+    {ACTION_BROWSE, IN_TYPING, "browse-files", {"C-o"}, "choose a file or folder from a list"},
     {ACTION_SCROLL_UP, IN_TYPING, "scroll-up", {"PageUp"}, "scroll the answers up"},
     {ACTION_SCROLL_DOWN, IN_TYPING, "scroll-down", {"PageDown"}, "scroll the answers down"},
     {ACTION_LEFT, IN_TYPING, "left", {"Left"}, "left"},
@@ -68,6 +71,14 @@ const struct key_row key_table[] = {
     {ACTION_OPEN, IN_SOURCES, "open-source", {"Enter"}, "open in Reader"},
     {ACTION_ADD, IN_SOURCES, "add", {"a"}, "read a file or folder too"},
     {ACTION_UPDATE, IN_SOURCES, "update", {"u"}, "read again what has changed"},
+    {ACTION_REMOVE, IN_SOURCES, "remove-source", {"d"}, "take it out, after a question"},
+    {ACTION_REBUILD, IN_SOURCES, "rebuild", {"U"}, "read all anew, to forget what went"},
+    {ACTION_EDITOR, IN_READER, "open-editor", {"o"}, "open in $EDITOR or $PAGER at the line"},
+    {ACTION_OPEN, IN_FIND, "open-passage", {"Enter"}, "open in Reader"},
+    {ACTION_OPEN, IN_FILES, "open-file", {"Enter"}, "open the folder, or read the file"},
+    {ACTION_ADD, IN_FILES, "read-it", {"a"}, "read the file, or all of the folder"},
+    {ACTION_PARENT, IN_FILES, "parent", {"h", "Left", "Backspace"}, "the folder above"},
+    {ACTION_HIDDEN, IN_FILES, "hidden", {"."}, "show hidden files, or not"},
     {ACTION_OPEN, IN_SESSIONS, "resume", {"Enter"}, "go on with the session"},
     {ACTION_ADD, IN_SESSIONS, "new-session", {"a"}, "a new session from a file or folder"},
     {ACTION_FORK, IN_SESSIONS, "fork", {"f"}, "go on with a copy"},

@@ -21,6 +21,8 @@ enum key_context {
     IN_MODELS = 64,
     IN_HELP = 128,
     IN_WELCOME = 256,
+    IN_FIND = 512,
+    IN_FILES = 1024,
 };
 
 enum action {
@@ -57,6 +59,9 @@ enum action {
     ACTION_COMPLETE,
     ACTION_HISTORY_BACK,
     ACTION_HISTORY_ON,
+    ACTION_HISTORY_SEARCH,
+    ACTION_EDIT,
+    ACTION_BROWSE,
     ACTION_SCROLL_UP,
     ACTION_SCROLL_DOWN,
     /* browsing */
@@ -86,6 +91,10 @@ enum action {
     ACTION_RENAME,
     ACTION_REMOVE,
     ACTION_VERIFY,
+    ACTION_REBUILD,
+    ACTION_EDITOR,
+    ACTION_PARENT,
+    ACTION_HIDDEN,
     ACTIONS,
 };
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Simple Markdown as styled text, through md4c. Line breaks stay where the model put them; a link
- * shows where it leads; entities other than the five of XML stay as they were written.
+ * Simple Markdown as styled text, through md4c. A line break stays where the model put it, unless
+ * the line is so long that it was broken for some page's width; a link shows where it leads;
+ * entities other than the five of XML stay as they were written.
  */
 #include <md4c.h>
 #include <stdio.h>
@@ -9,7 +10,7 @@
 
 #include "app/ui/text.h"
 
-enum { DEPTH = 8 };
+enum { DEPTH = 8, LONG = 50 }; /* LONG: columns of a line that was broken to fit */
 
 struct layout {
     struct styled *out;
@@ -168,7 +169,8 @@ static int put_text(MD_TEXTTYPE type, const MD_CHAR *text, MD_SIZE size, void *c
         {"&lt;", "<"}, {"&gt;", ">"}, {"&amp;", "&"}, {"&quot;", "\""}, {"&apos;", "'"}};
     struct layout *l = context;
     if (type == MD_TEXT_BR || type == MD_TEXT_SOFTBR) {
-        put(l, "\n", 1);
+        bool fits = type == MD_TEXT_SOFTBR && l->out->column >= LONG;
+        put(l, fits ? " " : "\n", 1);
         return 0;
     }
     for (size_t i = 0; type == MD_TEXT_ENTITY && i < sizeof entities / sizeof *entities; i++) {

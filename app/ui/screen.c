@@ -207,15 +207,27 @@ void screen_resize(void) {
     clearok(stdscr, TRUE);
 }
 
-void screen_suspend(void) {
+void screen_leave(void) {
     write_all(PASTE_OFF, sizeof PASTE_OFF - 1);
     endwin();
-    catch (SIGTSTP, SIG_DFL, 0);
-    raise(SIGTSTP);
+    catch (SIGINT, SIG_IGN, 0);
+    catch (SIGQUIT, SIG_IGN, 0);
+    catch (SIGTSTP, SIG_DFL, 0); /* the shell gets all of the job back */
+}
+
+void screen_return(void) {
+    catch (SIGINT, handle, SA_RESTART);
+    catch (SIGQUIT, SIG_DFL, 0);
     catch (SIGTSTP, handle, SA_RESTART);
     doupdate(); /* takes the terminal again */
     write_all(PASTE_ON, sizeof PASTE_ON - 1);
     screen_resize();
+}
+
+void screen_suspend(void) {
+    screen_leave();
+    raise(SIGTSTP);
+    screen_return();
 }
 
 struct area screen_area(void) {

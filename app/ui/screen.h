@@ -51,6 +51,10 @@ struct screen_signals screen_signals(void);
 void screen_resize(void);
 /* Gives the terminal back and stops the process; returns when it goes on. */
 void screen_suspend(void);
+/* Gives the terminal to another program, and takes it again. Until then signals from the keyboard
+ * are that program's. */
+void screen_leave(void);
+void screen_return(void);
 struct area screen_area(void);
 
 /* One picture: begin, draw, end. The cursor shows at (y, x), or not at all when y < 0. */

@@ -13,6 +13,8 @@
 #include <utf8proc.h>
 #include <wchar.h>
 
+#include "storage/documents.h"
+
 enum { TAB = 4 };
 
 /* ---- characters ---- */
@@ -158,6 +160,46 @@ void styled_put_safe(struct styled *s, const char *text, size_t size, enum safe_
         styled_put(s, (const char *)out.data, out.size, style);
     }
     bytes_finish(&out);
+}
+
+void styled_put_place(struct styled *s, const char *path, const struct store_place *place,
+                      unsigned style) {
+    const char *slash = path ? strrchr(path, '/') : NULL;
+    const char *name = slash && slash[1] ? slash + 1 : path ? path : "(gone)";
+    styled_put_safe(s, name, strlen(name), SAFE_NAME, style);
+    if (place->page) {
+        styled_printf(s, style, " p.%llu", (unsigned long long)place->page);
+    }
+    styled_printf(s, style,
+                  place->first_line == place->last_line ? " line %llu" : " lines %llu-%llu",
+                  (unsigned long long)place->first_line, (unsigned long long)place->last_line);
+}
+
+char *text_one_line(const char *text, size_t size, size_t most) {
+    char *line = safe_text_of(text, size, SAFE_PROSE), *to = line;
+    if (!line) {
+        return NULL;
+    }
+    for (const char *from = line; *from; from++) {
+        bool space = strchr(" \n\t", *from) != NULL;
+        if (!space || (to > line && to[-1] != ' ')) {
+            *to++ = space ? ' ' : *from;
+        }
+    }
+    *to = '\0';
+    size_t n = (size_t)(to - line), cut = n > most ? most : n;
+    while (cut > 0 && cut < n && ((unsigned char)line[cut] & 0xC0) == 0x80) {
+        cut--;
+    }
+    if (cut == n) {
+        return line;
+    }
+    char *shorter = NULL;
+    if (asprintf(&shorter, "%.*s...", (int)cut, line) < 0) {
+        shorter = NULL;
+    }
+    free(line);
+    return shorter;
 }
 
 void styled_mark(struct styled *s, size_t begin, size_t end, unsigned style) {

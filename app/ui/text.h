@@ -35,6 +35,13 @@ void styled_printf(struct styled *s, unsigned style, const char *format, ...)
 /* Appends text from outside through the filter. */
 void styled_put_safe(struct styled *s, const char *text, size_t size, enum safe_text_kind kind,
                      unsigned style);
+/* Where something stands: "book.txt p.3 lines 5-9". `path` as it is in the store, or NULL. */
+struct store_place;
+void styled_put_place(struct styled *s, const char *path, const struct store_place *place,
+                      unsigned style);
+/* Filtered, runs of white space as one space, and "..." behind at most `most` bytes; to be freed.
+ * NULL when memory runs out. */
+char *text_one_line(const char *text, size_t size, size_t most);
 /* Adds `style` to the bytes [begin, end). */
 void styled_mark(struct styled *s, size_t begin, size_t end, unsigned style);
 /* Lays out simple Markdown, filtered already: headings, lists, quotes, code, emphasis, links. */

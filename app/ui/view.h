@@ -25,4 +25,4 @@ struct view_ops {
 };
 
 extern const struct view_ops view_ask, view_sources, view_reader, view_sessions, view_models,
-    view_welcome, view_help;
+    view_welcome, view_find, view_files, view_help;

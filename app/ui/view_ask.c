@@ -7,32 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "app/answer.h"
-#include "app/paths.h"
 #include "app/ui/app.h"
-
-enum turn_state {
-    TURN_WAITS, /* behind a reading, or for the model */
-    TURN_READS, /* the model reads the question and its passages */
-    TURN_ANSWERS,
-    TURN_DONE,
-    TURN_FAILED,
-};
-
-struct turn {
-    char *question; /* filtered */
-    struct bytes answer;
-    struct cited *citations;
-    size_t citations_count;
-    enum turn_state state;
-    bool stopped, unsupported;
-    char note[400]; /* speed, or what went wrong */
-    unsigned percent;
-    struct styled styled;
-    struct rows rows;
-    int width;     /* that it is laid out for; 0: not yet */
-    long selected; /* the citation that is marked in it, -1: none */
-};
+#include "app/ui/ask_turn.h"
 
 struct ask {
     char *session; /* whose turns these are, NULL: of none */
@@ -46,17 +22,6 @@ struct ask {
     long chosen;        /* -1: none */
     long found;         /* the row that a search found; -1: none, or it was left by moving */
 };
-
-static void turn_finish(struct turn *t) {
-    for (size_t i = 0; i < t->citations_count; i++) {
-        cited_finish(&t->citations[i]);
-    }
-    free(t->citations);
-    free(t->question);
-    bytes_finish(&t->answer);
-    styled_finish(&t->styled);
-    rows_finish(&t->rows);
-}
 
 static void *create(struct app *a) {
     (void)a;
@@ -101,35 +66,6 @@ static struct turn *add_turn(struct ask *v, const char *question, size_t size) {
 
 /* ---- what was said before ---- */
 
-static void load_citation(struct app *a, const struct store_citation *from, bool quote,
-                          struct cited *to) {
-    struct error none;
-    struct store_document document = {0};
-    *to = (struct cited){.document = from->document, .span = from->span, .place = from->place};
-    if (store_document_get(a->store, from->document, &document, &none)) {
-        to->source = strdup(document.path.data ? document.path.data : "");
-        store_document_finish(&document);
-    }
-    struct blob text = {0};
-    if (quote && store_document_read(a->store, from->document, from->span.begin, from->span.end,
-                                     &text, &none)) {
-        to->quote = strdup(text.data);
-        blob_free(&text);
-    }
-}
-
-static void load_answer(struct app *a, struct turn *t, const struct store_turn *from, bool quotes) {
-    struct safe_text filter = {.kind = SAFE_PROSE};
-    safe_text_put(&filter, from->body.data, from->body.size, &t->answer);
-    safe_text_end(&filter, &t->answer);
-    t->state = TURN_DONE;
-    t->stopped = !from->complete;
-    t->citations = calloc(from->citations_count + 1, sizeof *t->citations);
-    for (size_t i = 0; t->citations && i < from->citations_count; i++) {
-        load_citation(a, &from->citations[i], quotes, &t->citations[t->citations_count++]);
-    }
-}
-
 /* Question and answer are two turns of the store and one here. */
 static void load(struct app *a, struct ask *v) {
     struct store_turns turns;
@@ -151,7 +87,7 @@ static void load(struct app *a, struct ask *v) {
         if (question) {
             editor_remember(&a->editor, last->question);
         } else {
-            load_answer(a, last, from, i + 1 == turns.count);
+            turn_load_answer(last, a->store, from, i + 1 == turns.count);
         }
     }
     for (size_t i = 0; i < v->count; i++) { /* asked, and never answered */
@@ -195,30 +131,6 @@ static bool ask_question(struct app *a, struct ask *v, const char *question) {
     return true;
 }
 
-static void take_answer(struct ask *v, struct turn *t, const struct message *m) {
-    t->unsupported = !m->supported;
-    t->stopped = m->stopped;
-    t->state = TURN_DONE;
-    if (m->done > 0) {
-        snprintf(t->note, sizeof t->note, "%.0f tokens/s, %.1f s to the first", m->speed,
-                 m->seconds);
-    }
-    if (t->unsupported) {
-        t->note[0] = '\0';
-        bytes_put(&t->answer, answer_unsupported, strlen(answer_unsupported));
-    }
-    t->citations = calloc(m->citations_count + 1, sizeof *t->citations);
-    for (size_t i = 0; t->citations && i < m->citations_count; i++) {
-        const struct cited *c = &m->citations[i];
-        t->citations[t->citations_count++] = (struct cited){.document = c->document,
-                                                            .span = c->span,
-                                                            .place = c->place,
-                                                            .source = strdup(c->source),
-                                                            .quote = strdup(c->quote)};
-    }
-    v->chosen_turn = v->count - 1;
-}
-
 static void end_turn(struct ask *v, struct turn *t, const struct message *m) {
     if (m->code != 0) {
         if (m->code == ERROR_INTERRUPTED) {
@@ -252,7 +164,8 @@ static void message(struct app *a, void *state, const struct message *m) {
         bytes_put(&t->answer, m->text, m->text ? strlen(m->text) : 0);
         break;
     case MESSAGE_ANSWER:
-        take_answer(v, t, m);
+        turn_take_answer(t, m);
+        v->chosen_turn = v->count - 1;
         break;
     case MESSAGE_END:
         end_turn(v, t, m);
@@ -262,98 +175,7 @@ static void message(struct app *a, void *state, const struct message *m) {
     }
 }
 
-/* ---- layout ---- */
-
-static void put_question(struct turn *t) {
-    styled_puts(&t->styled, "> ", STYLE_BOLD | STYLE_ACCENT);
-    styled_puts(&t->styled, t->question, STYLE_BOLD);
-    styled_puts(&t->styled, "\n", STYLE_PLAIN);
-}
-
-/* Filtered, runs of white space as one space; to be freed. */
-static char *one_line(const char *text) {
-    char *safe = safe_text_of(text, strlen(text), SAFE_PROSE);
-    char *line = safe ? safe : strdup("");
-    char *to = line;
-    for (const char *from = line; from && *from; from++) {
-        bool space = strchr(" \n\t", *from) != NULL;
-        if (!space || (to > line && to[-1] != ' ')) {
-            *to++ = space ? ' ' : *from;
-        }
-    }
-    if (to) {
-        *to = '\0';
-    }
-    return line;
-}
-
-static void put_citation(struct styled *s, const struct cited *c, size_t number, bool chosen) {
-    const char *slash = c->source ? strrchr(c->source, '/') : NULL;
-    const char *name = slash && slash[1] ? slash + 1 : c->source ? c->source : "(gone)";
-    size_t from = s->text.size;
-    styled_printf(s, STYLE_ACCENT, "[%zu] ", number);
-    styled_put_safe(s, name, strlen(name), SAFE_NAME, STYLE_ACCENT);
-    if (c->place.page) {
-        styled_printf(s, STYLE_ACCENT, " p.%llu", (unsigned long long)c->place.page);
-    }
-    styled_printf(s, STYLE_ACCENT,
-                  c->place.first_line == c->place.last_line ? " line %llu" : " lines %llu-%llu",
-                  (unsigned long long)c->place.first_line, (unsigned long long)c->place.last_line);
-    if (chosen) {
-        styled_mark(s, from, s->text.size, STYLE_REVERSE);
-    }
-    if (c->quote) {
-        char *one = one_line(c->quote);
-        size_t size = one ? strlen(one) : 0, cut = size > 240 ? 240 : size;
-        while (cut > 0 && cut < size && ((unsigned char)one[cut] & 0xC0) == 0x80) {
-            cut--;
-        }
-        styled_puts(s, ": \"", STYLE_DIM);
-        styled_put(s, one, cut, STYLE_DIM);
-        styled_puts(s, cut < size ? "...\"" : "\"", STYLE_DIM);
-        free(one);
-    }
-    styled_puts(s, "\n", STYLE_PLAIN);
-}
-
-static void put_state(struct turn *t) {
-    struct styled *s = &t->styled;
-    if (t->state == TURN_WAITS) {
-        styled_puts(s, "waits for the model...\n", STYLE_DIM);
-    } else if (t->state == TURN_READS) {
-        styled_printf(s, STYLE_DIM, "reads the passages... %u %%\n", t->percent);
-    } else if (t->state == TURN_FAILED) {
-        styled_printf(s, STYLE_WARN, "failed: %s\n", t->note);
-    } else if (t->state == TURN_DONE && (t->stopped || *t->note)) {
-        styled_printf(s, STYLE_DIM, "(%s%s%s)\n", t->stopped ? "stopped" : "",
-                      t->stopped && *t->note ? "; " : "", t->note);
-    }
-}
-
-static void lay_out(struct turn *t, int width, long selected) {
-    if (t->width == width && t->selected == selected) {
-        return;
-    }
-    t->width = width;
-    t->selected = selected;
-    styled_clear(&t->styled);
-    put_question(t);
-    if (t->answer.size && !t->answer.failed) {
-        if (t->unsupported) {
-            styled_put(&t->styled, (const char *)t->answer.data, t->answer.size, STYLE_ITALIC);
-        } else {
-            styled_put_markdown(&t->styled, (const char *)t->answer.data, t->answer.size);
-        }
-        styled_puts(&t->styled, "\n", STYLE_PLAIN);
-    }
-    for (size_t i = 0; i < t->citations_count; i++) {
-        put_citation(&t->styled, &t->citations[i], i + 1, (long)i == selected);
-    }
-    put_state(t);
-    if (!text_wrap(&t->styled, width, WRAP_WORDS, &t->rows)) {
-        t->rows.count = 0;
-    }
-}
+/* ---- drawing ---- */
 
 static void draw_empty(struct app *a, struct area area) {
     static const char *const lines[] = {
@@ -379,7 +201,7 @@ static void draw(struct app *a, void *state, struct area area) {
     }
     v->total = 0;
     for (size_t i = 0; i < v->count; i++) {
-        lay_out(&v->turns[i], area.w, i == v->chosen_turn ? v->chosen : -1);
+        turn_lay_out(&v->turns[i], area.w, i == v->chosen_turn ? v->chosen : -1);
         v->total += (long)v->turns[i].rows.count;
     }
     v->height = area.h;
@@ -413,7 +235,7 @@ static void reveal(struct ask *v) {
         row += (long)v->turns[i].rows.count;
     }
     struct turn *t = &v->turns[v->chosen_turn];
-    lay_out(t, t->width ? t->width : 80, v->chosen);
+    turn_lay_out(t, t->width ? t->width : 80, v->chosen);
     for (size_t j = 0; j < t->rows.count; j++, row++) {
         if (t->rows.items[j].begin < t->styled.styles.size &&
             t->styled.styles.data[t->rows.items[j].begin] & STYLE_REVERSE) {
@@ -474,7 +296,7 @@ static void copy(struct app *a, const struct ask *v, bool all) {
     if (all) {
         styled_puts(&out, "\n\n", STYLE_PLAIN);
         for (size_t j = 0; j < t->citations_count; j++) {
-            put_citation(&out, &t->citations[j], j + 1, false);
+            turn_put_citation(&out, &t->citations[j], j + 1, false);
         }
     }
     app_copy(a, (const char *)out.text.data, out.text.size);

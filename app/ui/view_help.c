@@ -46,6 +46,7 @@ static void show(struct app *a, void *state) {
     } parts[] = {
         {"Ask", IN_ASK},           {"Sources", IN_SOURCES}, {"Reader", IN_READER},
         {"Sessions", IN_SESSIONS}, {"Models", IN_MODELS},   {"Welcome", IN_WELCOME},
+        {"Find", IN_FIND},         {"Files", IN_FILES},
     };
     struct list *l = state;
     list_clear(l);
@@ -62,6 +63,15 @@ static void show(struct app *a, void *state) {
         if (parts[i].context != app_context(a, a->before)) {
             put_part(a, l, parts[i].title, parts[i].context, 0);
         }
+    }
+    styled_puts(&l->styled, "Words to type in front of a line", STYLE_BOLD | STYLE_ACCENT);
+    list_end(l, -1);
+    const char *help, *word;
+    for (size_t i = 0; (word = app_slash_help(i, &help)); i++) {
+        styled_printf(&l->styled, STYLE_BOLD, "  %s", word);
+        list_pad(l, 20);
+        styled_printf(&l->styled, STYLE_PLAIN, " %s", help);
+        list_end(l, (long)(key_table_count + i));
     }
     styled_puts(&l->styled,
                 "Names at the right bind keys anew in config.ini, for example:", STYLE_DIM);
@@ -83,13 +93,7 @@ static bool act(struct app *a, void *state, enum action action) {
         app_show(a, a->before);
         return true;
     }
-    if (action == ACTION_SEARCH_NEXT || action == ACTION_SEARCH_PREVIOUS) {
-        if (a->search && !list_find(l, a->search, action == ACTION_SEARCH_PREVIOUS)) {
-            app_say(a, STYLE_PLAIN, "not found: %s", a->search);
-        }
-        return true;
-    }
-    return list_act(l, action);
+    return app_list_act(a, l, action);
 }
 
 const struct view_ops view_help = {

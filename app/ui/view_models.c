@@ -188,13 +188,8 @@ static void open_chosen(struct app *a, struct models *v, size_t i) {
         app_submit(a, JOB_GET, NULL, v->catalogue.entries[i - v->installed.count].name);
         return;
     }
-    char *name = strdup(v->installed.models[i].name);
-    if (name) {
-        free(a->new_model);
-        a->new_model = name;
-        app_say(a, STYLE_PLAIN, "%s is the model of sessions made from now on", name);
-        show(a, v);
-    }
+    app_use_model(a, v->installed.models[i].name);
+    show(a, v);
 }
 
 static bool act_on_installed(struct app *a, struct models *v, enum action action, size_t i) {
@@ -232,14 +227,8 @@ static bool act(struct app *a, void *state, enum action action) {
     case ACTION_VERIFY:
     case ACTION_REMOVE:
         return chosen < 0 || act_on_installed(a, v, action, (size_t)chosen);
-    case ACTION_SEARCH_NEXT:
-    case ACTION_SEARCH_PREVIOUS:
-        if (a->search && !list_find(&v->list, a->search, action == ACTION_SEARCH_PREVIOUS)) {
-            app_say(a, STYLE_PLAIN, "not found: %s", a->search);
-        }
-        return true;
     default:
-        return list_act(&v->list, action);
+        return app_list_act(a, &v->list, action);
     }
 }
 

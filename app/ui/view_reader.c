@@ -7,7 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "app/source_file.h"
 #include "app/ui/app.h"
+#include "app/ui/external.h"
 
 enum {
     BEFORE = 48 * 1024, /* bytes loaded before the place, and behind it */
@@ -271,13 +273,19 @@ static void follow(struct open_text *v) {
 
 /* ---- drawing ---- */
 
-static void draw_title(struct open_text *v, struct area area) {
-    unsigned long long line = v->first_line;
-    size_t end = v->top < (long)v->rows.count ? v->rows.items[v->top].begin : 0;
+/* Of the source, from 1. */
+static uint64_t line_of_row(const struct open_text *v, long row) {
+    uint64_t line = v->first_line;
+    size_t end = row < (long)v->rows.count ? v->rows.items[row].begin : 0;
     for (const char *at = (const char *)v->styled.text.data, *stop = at + end;
          at && (at = memchr(at, '\n', (size_t)(stop - at))); at++) {
         line++;
     }
+    return line;
+}
+
+static void draw_title(struct open_text *v, struct area area) {
+    unsigned long long line = line_of_row(v, v->top);
     struct styled s = {0};
     styled_puts(&s, v->title, STYLE_BOLD);
     styled_printf(&s, STYLE_DIM, "  line %llu  %llu %%%s", line,
@@ -399,6 +407,32 @@ static void copy_page(struct app *a, struct open_text *v) {
     }
 }
 
+/* A file that is as it was read opens in the editor; of anything else, an address or a book whose
+ * pages were converted, the stored text goes to the pager. */
+static void open_outside(struct app *a, struct open_text *v) {
+    struct store_document d = {0};
+    struct blob text = {0};
+    struct error error;
+    bool lit = v->lit.end > v->lit.begin && v->place >= v->lit.begin && v->centre;
+    uint64_t line = line_of_row(v, lit ? row_of(v, v->lit.begin) : v->top);
+    bool ok = a->store && v->document && store_document_get(a->store, v->document, &d, &error);
+    if (!ok) {
+        app_say(a, STYLE_PLAIN, "nothing is open here");
+        return;
+    }
+    if (source_file_has_lines(&d) && source_file_of(&d) == SOURCE_FILE_SAME) {
+        ok = external_edit(d.path.data, line, &error);
+    } else {
+        ok = store_document_read(a->store, v->document, 0, v->size, &text, &error) &&
+             external_page(text.data, text.size, line, &error);
+    }
+    if (!ok) {
+        app_say(a, STYLE_WARN, "%s", error.text);
+    }
+    blob_free(&text);
+    store_document_finish(&d);
+}
+
 static bool act(struct app *a, void *state, enum action action) {
     struct open_text *v = state;
     switch (action) {
@@ -433,6 +467,9 @@ static bool act(struct app *a, void *state, enum action action) {
         return true;
     case ACTION_COPY:
         copy_page(a, v);
+        return true;
+    case ACTION_EDITOR:
+        open_outside(a, v);
         return true;
     default:
         return false;

@@ -192,8 +192,8 @@ static bool work(struct app *a, void *state) {
 }
 
 static void message(struct app *a, void *state, const struct message *m) {
-    bool files =
-        m->job == JOB_FORK || m->job == JOB_RENAME || m->job == JOB_REMOVE || m->job == JOB_INGEST;
+    bool files = m->job == JOB_FORK || m->job == JOB_RENAME || m->job == JOB_REMOVE ||
+                 m->job == JOB_INGEST || m->job == JOB_UPDATE;
     if (m->kind == MESSAGE_END && files) {
         show(a, state);
     }
@@ -287,14 +287,8 @@ static bool act(struct app *a, void *state, enum action action) {
     case ACTION_FORK:
     case ACTION_REMOVE:
         return !name || act_on(a, v, action, name);
-    case ACTION_SEARCH_NEXT:
-    case ACTION_SEARCH_PREVIOUS:
-        if (a->search && !list_find(&v->list, a->search, action == ACTION_SEARCH_PREVIOUS)) {
-            app_say(a, STYLE_PLAIN, "not found: %s", a->search);
-        }
-        return true;
     default:
-        return list_act(&v->list, action);
+        return app_list_act(a, &v->list, action);
     }
 }
 

@@ -3,13 +3,14 @@
  * View Sources: the session's documents as a tree of folders, how far each is read, whether its
  * file has changed since, and what was not taken in and why.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "app/import/document.h"
 #include "app/progress.h"
+#include "app/source_file.h"
 #include "app/ui/app.h"
 #include "app/ui/list.h"
 
@@ -88,15 +89,10 @@ static int put_folders(struct list *l, const char *path, size_t root, const char
 }
 
 static const char *stale(const struct store_document *d) {
-    struct stat info;
-    if (d->mtime == 0 || strstr(d->path.data, "://")) {
-        return "";
-    }
-    if (stat(d->path.data, &info) != 0) {
-        return d->path.data[0] == '/' ? "  ! the file is gone" : "";
-    }
-    bool same = info.st_mtime == d->mtime && (uint64_t)info.st_size == d->source_size;
-    return same ? "" : "  ! the file has changed: u reads it again";
+    enum source_file file = source_file_of(d);
+    return file == SOURCE_FILE_GONE      ? "  ! the file is gone"
+           : file == SOURCE_FILE_CHANGED ? "  ! the file has changed: u reads it again"
+                                         : "";
 }
 
 static void put_document(struct list *l, const struct store_document *d, int depth, long index,
@@ -201,12 +197,13 @@ static void refresh(struct app *a, void *state) {
 /* The documents are in the store when the first of them is being read. */
 static void message(struct app *a, void *state, const struct message *m) {
     struct sources *v = state;
-    if (m->job != JOB_INGEST) {
+    if (m->job != JOB_INGEST && m->job != JOB_UPDATE && m->job != JOB_WITHDRAW) {
         return;
     }
     if (m->kind == MESSAGE_BEGIN) {
         v->stored = true;
-    } else if (m->kind == MESSAGE_STORED || (m->kind == MESSAGE_PROGRESS && v->stored)) {
+    } else if (m->kind == MESSAGE_STORED ||
+               (m->kind == MESSAGE_PROGRESS && v->stored && a->store)) {
         v->stored = false;
         refresh(a, v);
     }
@@ -222,7 +219,7 @@ static void draw(struct app *a, void *state, struct area area) {
         screen_puts(area, 1, 0, STYLE_DIM, "a: a file or folder to read");
     }
     struct area list = area;
-    if (a->reading.on && a->reading.job == JOB_INGEST) {
+    if (app_reads(a)) {
         char progress[200];
         app_progress(&a->reading, progress, sizeof progress);
         screen_puts(area, 0, 0, STYLE_BOLD, "reading ");
@@ -268,6 +265,49 @@ static void update(struct app *a, struct sources *v) {
     free(paths);
 }
 
+static void withdraw(struct app *a, const char *yes) {
+    (void)yes;
+    app_submit(a, JOB_WITHDRAW, a->session, a->subject);
+}
+
+static void ask_to_withdraw(struct app *a, struct sources *v) {
+    long i = list_chosen(&v->list);
+    char text[300];
+    if (i < 0 || (size_t)i >= v->documents.count) {
+        app_say(a, STYLE_PLAIN, "it was not taken");
+        return;
+    }
+    const struct blob *path = &v->documents.rows[i].path;
+    const char *slash = strrchr(path->data, '/'),
+               *name = slash && slash[1] ? slash + 1 : path->data;
+    char *safe = app_safe(name, strlen(name));
+    snprintf(text, sizeof text, "Take %.60s out? The memory keeps its gist until U. y/n ", safe);
+    free(safe);
+    app_about(a, path->data);
+    app_question(a, text, withdraw);
+}
+
+static void rebuild(struct app *a, const char *yes) {
+    (void)yes;
+    app_submit(a, JOB_UPDATE, a->session, NULL);
+}
+
+static void ask_to_rebuild(struct app *a, struct sources *v) {
+    char text[200];
+    int64_t tokens = 0;
+    if (v->documents.count == 0 || app_reads(a)) {
+        app_say(a, STYLE_PLAIN, app_reads(a) ? "it is reading" : "there is nothing to read");
+        return;
+    }
+    for (size_t i = 0; i < v->documents.count; i++) {
+        tokens += v->documents.rows[i].tokens;
+    }
+    snprintf(text, sizeof text,
+             "Read what is there now (%lld tokens) anew, to forget the rest? y/n ",
+             (long long)tokens);
+    app_question(a, text, rebuild);
+}
+
 static bool act(struct app *a, void *state, enum action action) {
     struct sources *v = state;
     switch (action) {
@@ -280,14 +320,14 @@ static bool act(struct app *a, void *state, enum action action) {
     case ACTION_UPDATE:
         update(a, v);
         return true;
-    case ACTION_SEARCH_NEXT:
-    case ACTION_SEARCH_PREVIOUS:
-        if (a->search && !list_find(&v->list, a->search, action == ACTION_SEARCH_PREVIOUS)) {
-            app_say(a, STYLE_PLAIN, "not found: %s", a->search);
-        }
+    case ACTION_REMOVE:
+        ask_to_withdraw(a, v);
+        return true;
+    case ACTION_REBUILD:
+        ask_to_rebuild(a, v);
         return true;
     default:
-        return list_act(&v->list, action);
+        return app_list_act(a, &v->list, action);
     }
 }
 

@@ -93,7 +93,7 @@ static void put_model(struct app *a, const struct welcome *v, struct styled *s) 
 
 static void put_text(struct app *a, const struct welcome *v, struct styled *s) {
     char progress[100];
-    bool reading = a->reading.on && a->reading.job == JOB_INGEST;
+    bool reading = app_reads(a);
     styled_puts(s, "[    ] ", STYLE_BOLD);
     styled_puts(s, "2. A text. ", STYLE_BOLD);
     if (reading) {
@@ -104,7 +104,8 @@ static void put_text(struct app *a, const struct welcome *v, struct styled *s) {
                     STYLE_DIM);
     } else if (v->model) {
         styled_puts(s,
-                    "Type the path of a file or folder below (Tab completes it) and press Enter.\n",
+                    "Type the path of a file or folder below (Tab completes it, C-o shows a "
+                    "list) and press Enter.\n",
                     STYLE_PLAIN);
     } else {
         styled_puts(s, "A book, a manual, a folder of code: it is read once and kept.\n",
