@@ -186,13 +186,13 @@ bool task_update(struct task *t, struct error *error) {
     struct ingest_options o = reading_options(t);
     struct update_report report;
     bool ok = session_update(t->options, t->job->name, &o, tell_changes, t, &report, error);
+    struct error second;
+    open_to_chat(t, ok ? error : &second);
+    task_post(t, task_message(t, MESSAGE_STORED));
     if (ok && report.ingest.tokens) {
         tell_read(t, &report.ingest);
     }
     update_report_finish(&report);
-    struct error second;
-    open_to_chat(t, ok ? error : &second);
-    task_post(t, task_message(t, MESSAGE_STORED));
     return ok;
 }
 

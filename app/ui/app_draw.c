@@ -83,7 +83,17 @@ static void put_hint(struct app *a, struct styled *s, enum action action, const 
 
 static void put_hints(struct app *a, struct styled *s) {
     if (a->prompt.on) {
+        if (a->prompt.yes_no) {
+            return; /* the question says what can be pressed */
+        }
         put_hint(a, s, ACTION_SEND, "done");
+        if (a->prompt.past) {
+            put_hint(a, s, ACTION_HISTORY_SEARCH, "the one before");
+        }
+        if (a->prompt.path) {
+            put_hint(a, s, ACTION_COMPLETE, "complete");
+            put_hint(a, s, ACTION_BROWSE, "list");
+        }
         put_hint(a, s, ACTION_ESCAPE, "give up");
     } else if (a->typing) {
         put_hint(a, s, ACTION_SEND, a->view == VIEW_WELCOME ? "next step" : "send");
@@ -166,7 +176,8 @@ static void lay_out_input(struct app *a, struct input *in, int width, int most) 
     const char *text = editor_text(e);
     const char *label = label_of(a);
     in->label = text_columns(label, strlen(label));
-    in->label = in->label > width / 2 ? width / 2 : in->label;
+    int most_label = a->prompt.on && a->prompt.yes_no ? width - 1 : width / 2;
+    in->label = in->label > most_label ? most_label : in->label;
     styled_put(&in->text, text, strlen(text), STYLE_PLAIN);
     int room = width - in->label - 1; /* a column for the cursor behind the end */
     in->height = 1;

@@ -131,6 +131,9 @@ void app_act(struct app *a, enum action action) {
 }
 
 void app_key(struct app *a, int key) {
+    if ((key & ~KEY_ALT) == KEY_OF_TERMINAL) {
+        return; /* none that we know, or that the size has changed */
+    }
     a->dirty = true;
     if (a->pasting) {
         app_paste(a, key);
@@ -156,5 +159,7 @@ void app_key(struct app *a, int key) {
     } else if (typing && key >= ' ' && !(key & (KEY_OF_TERMINAL | KEY_ALT))) {
         editor_insert_key(app_editor(a), key);
     }
-    app_prompt_changed(a);
+    if (action != ACTION_HISTORY_SEARCH) {
+        app_prompt_changed(a);
+    }
 }

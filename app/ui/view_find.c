@@ -119,8 +119,12 @@ static void draw(struct app *a, void *state, struct area area) {
     struct find *v = state;
     (void)a;
     struct styled s = {0};
-    styled_printf(&s, STYLE_BOLD, v->hits.count == MOST ? "The best %zu passages" : "%zu passage%s",
-                  v->hits.count, v->hits.count == 1 ? "" : "s");
+    styled_printf(&s, STYLE_BOLD,
+                  v->hits.count == 0      ? "No passage"
+                  : v->hits.count == 1    ? "%zu passage"
+                  : v->hits.count == MOST ? "The best %zu passages"
+                                          : "%zu passages",
+                  v->hits.count);
     styled_puts(&s, " with: ", STYLE_PLAIN);
     styled_puts(&s, v->words ? v->words : "", STYLE_PLAIN);
     struct row row = {0, s.text.size, 0};

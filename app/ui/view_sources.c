@@ -281,7 +281,7 @@ static void ask_to_withdraw(struct app *a, struct sources *v) {
     const char *slash = strrchr(path->data, '/'),
                *name = slash && slash[1] ? slash + 1 : path->data;
     char *safe = app_safe(name, strlen(name));
-    snprintf(text, sizeof text, "Take %.60s out? The memory keeps its gist until U. y/n ", safe);
+    snprintf(text, sizeof text, "Take out %.24s? Its gist stays in the memory until U. y/n ", safe);
     free(safe);
     app_about(a, path->data);
     app_question(a, text, withdraw);
@@ -302,8 +302,7 @@ static void ask_to_rebuild(struct app *a, struct sources *v) {
     for (size_t i = 0; i < v->documents.count; i++) {
         tokens += v->documents.rows[i].tokens;
     }
-    snprintf(text, sizeof text,
-             "Read what is there now (%lld tokens) anew, to forget the rest? y/n ",
+    snprintf(text, sizeof text, "Read all %lld tokens again, to forget what went? y/n ",
              (long long)tokens);
     app_question(a, text, rebuild);
 }

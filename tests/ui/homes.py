@@ -32,6 +32,16 @@ HOSTILE = (
 )
 
 
+# Writes into the file; called with a line ("+7 FILE"), it ends with that as its status, and 100 more
+# when the file is one that the program wrote for it.
+EDITOR = """#!/bin/sh
+case $1 in
++*) case $2 in */state/text-*) exit $((${1#+} + 100)) ;; *) exit "${1#+}" ;; esac ;;
+esac
+printf ', and more\\n' >> "$1"
+"""
+
+
 class Homes:
     def __init__(self, work, allmem, tiny):
         self.work, self.allmem = work, allmem
@@ -47,6 +57,9 @@ class Homes:
         self.write("tree/two/third.md", "# Third\n\nA beaver builds a dam.\n")
         with open(os.path.join(self.texts, "tree/two/blob.bin"), "wb") as file:
             file.write(bytes(range(256)) * 8)
+        self.write(".hidden/secret.txt", "Nothing.\n")
+        self.write("editor", EDITOR)
+        os.chmod(os.path.join(self.texts, "editor"), 0o755)
         self.write("long.txt", "".join(f"Line {i} of a long text that takes a while.\n"
                                        for i in range(20000)))
         self.made = {}
