@@ -47,9 +47,15 @@ static void destroy(void *state) {
 
 /* ---- the list ---- */
 
+/* The list of a folder's files has no place of its own among them: these lists come first. */
+static bool is_tree(const struct store_document *d) {
+    return strcmp(d->kind.data, document_kind_name(DOCUMENT_TREE)) == 0;
+}
+
 static int by_path(const void *a, const void *b, void *documents) {
     const struct store_document *rows = documents;
-    return strcmp(rows[*(const size_t *)a].path.data, rows[*(const size_t *)b].path.data);
+    const struct store_document *x = &rows[*(const size_t *)a], *y = &rows[*(const size_t *)b];
+    return is_tree(x) != is_tree(y) ? is_tree(y) - is_tree(x) : strcmp(x->path.data, y->path.data);
 }
 
 /* The folder part two paths share, in bytes; always up to a slash. */
@@ -71,7 +77,7 @@ static void put_name(struct list *l, const char *name, size_t size, int depth, u
 /* A line for each folder that the path is in and the one before was not. */
 static int put_folders(struct list *l, const char *path, size_t root, const char *before) {
     size_t shared = before ? shared_folder(path, before) : 0;
-    int depth = 0;
+    int depth = root > 0;
     for (size_t at = root; path[at];) {
         const char *slash = strchr(path + at, '/');
         if (!slash) {
@@ -97,7 +103,7 @@ static const char *stale(const struct store_document *d) {
 
 static void put_document(struct list *l, const struct store_document *d, int depth, long index,
                          int64_t position) {
-    const char *slash = strrchr(d->path.data, '/');
+    const char *slash = is_tree(d) ? NULL : strrchr(d->path.data, '/');
     const char *name = slash && slash[1] ? slash + 1 : d->path.data;
     put_name(l, name, strlen(name), depth, STYLE_PLAIN);
     list_pad(l, 40);
@@ -121,12 +127,12 @@ static void put_document(struct list *l, const struct store_document *d, int dep
     list_end(l, index);
 }
 
-/* What all paths have in front is not shown, if it ends with a slash. */
-static size_t common_root(const struct sources *v) {
-    const char *first = v->documents.rows[v->order[0]].path.data;
+/* What all paths from the i-th on have in front is shown once, if it ends with a slash. */
+static size_t common_root(const struct sources *v, size_t i) {
+    const char *first = v->documents.rows[v->order[i]].path.data;
     const char *slash = strrchr(first, '/');
     size_t root = slash ? (size_t)(slash - first) + 1 : 0;
-    for (size_t i = 1; i < v->documents.count; i++) {
+    while (++i < v->documents.count) {
         size_t shared = shared_folder(first, v->documents.rows[v->order[i]].path.data);
         root = shared < root ? shared : root;
     }
@@ -136,13 +142,18 @@ static size_t common_root(const struct sources *v) {
 static void build(struct app *a, struct sources *v) {
     struct list *l = &v->list;
     list_clear(l);
-    size_t root = v->documents.count ? common_root(v) : 0;
+    size_t i = 0, count = v->documents.count;
+    for (; i < count && is_tree(&v->documents.rows[v->order[i]]); i++) {
+        put_document(l, &v->documents.rows[v->order[i]], 0, (long)v->order[i],
+                     (int64_t)a->position);
+    }
+    size_t root = i < count ? common_root(v, i) : 0;
     if (root > 0) {
-        put_name(l, v->documents.rows[v->order[0]].path.data, root, 0, STYLE_BOLD);
+        put_name(l, v->documents.rows[v->order[i]].path.data, root, 0, STYLE_BOLD);
         list_end(l, -1);
     }
     const char *before = NULL;
-    for (size_t i = 0; i < v->documents.count; i++) {
+    for (; i < count; i++) {
         const struct store_document *d = &v->documents.rows[v->order[i]];
         int depth = put_folders(l, d->path.data, root, before);
         put_document(l, d, depth, (long)v->order[i], (int64_t)a->position);
@@ -152,7 +163,7 @@ static void build(struct app *a, struct sources *v) {
         styled_printf(&l->styled, STYLE_BOLD, "Not taken: %zu", v->skips.count);
         list_end(l, -1);
     }
-    for (size_t i = 0; i < v->skips.count; i++) {
+    for (i = 0; i < v->skips.count; i++) {
         styled_puts(&l->styled, "  ", STYLE_PLAIN);
         styled_put_safe(&l->styled, v->skips.rows[i].path.data, v->skips.rows[i].path.size,
                         SAFE_NAME, STYLE_DIM);
@@ -251,8 +262,8 @@ static void update(struct app *a, struct sources *v) {
     for (size_t i = 0; paths && i < v->documents.count; i++) {
         const struct store_document *d = &v->documents.rows[i];
         const char *path = d->path.data;
-        bool tree = strcmp(d->kind.data, document_kind_name(DOCUMENT_TREE)) == 0;
-        path += tree && strncmp(path, "TREE ", 5) == 0 ? 5 : 0; /* a folder: all of it again */
+        path +=
+            is_tree(d) && strncmp(path, "TREE ", 5) == 0 ? 5 : 0; /* a folder: all of it again */
         if (access(path, R_OK) == 0) {
             paths[count++] = path;
         }

@@ -24,7 +24,8 @@ QUESTIONS = ["Who gave Tobias Wren a brass compass?", "What is the airspeed of a
 
 class Soak:
     def __init__(self, homes, seed):
-        self.homes, self.random, self.done = homes, random.Random(seed), {}
+        self.homes, self.random = homes, random.Random(seed)
+        self.done, self.open = {}, None
         env = homes.environment(homes.fresh("two"))
         env["EDITOR"] = "./editor"
         self.t = Terminal([homes.allmem, "book"], env, homes.texts, 80, 24)
@@ -86,7 +87,9 @@ class Soak:
         self.keys("M-4", "f", "C-u")
         self.t.send(f"copy-{time.monotonic_ns()}\r")
         self.pause(1)
-        self.keys("M-4", "d", "y", "G", "Enter")
+        self.keys("M-4", "/", "C-u")
+        self.t.send("copy-\r")
+        self.keys("d", "y")
         self.pause(0.5)
 
     def models(self):
@@ -143,12 +146,25 @@ class Soak:
             fields = file.read().rsplit(")", 1)[1].split()
         return int(fields[11]) + int(fields[12])
 
+    def descriptors(self):
+        """What is open, by name, with as many entries as there are descriptors."""
+        folder = f"/proc/{self.t.pid}/fd"
+        names = []
+        for fd in os.listdir(folder):
+            try:
+                names.append(os.path.basename(os.readlink(os.path.join(folder, fd))))
+            except FileNotFoundError:  # closed meanwhile
+                pass
+        return sorted(names)
+
     def settled(self):
         """Back in the first session, with nothing under way."""
         self.keys("C-c", "Esc", "M-1", "C-u")
         self.t.send("/open book\r")
         self.pause(3)
         self.keys("C-l")
+        if "book | tiny" not in self.t.rows()[0]:
+            print("# the session did not open:\n" + self.t.text(), flush=True)
 
     def figures(self):
         self.settled()
@@ -156,7 +172,11 @@ class Soak:
             status = dict(line.split(":", 1) for line in file)
         before = self.ticks()
         self.pause(2)
-        return {"descriptors": len(os.listdir(f"/proc/{self.t.pid}/fd")),
+        fds = self.descriptors()
+        if self.open and fds != self.open:
+            print(f"# descriptors: {sorted(self.open)} became {sorted(fds)}", flush=True)
+        self.open = fds
+        return {"descriptors": len(fds),
                 "memory_kb": int(status["VmRSS"].split()[0]), "threads": int(status["Threads"]),
                 "idle_ticks": self.ticks() - before}
 
