@@ -175,23 +175,6 @@ static int run_rm(const struct options *options, int argc, char **argv, struct e
     return 0;
 }
 
-/* What the hash must be: the catalogue's, else the one of the record; "" when nobody knows. */
-static bool wanted_hash(const char *name, char hex[HASH_HEX], struct error *error) {
-    struct catalogue catalogue;
-    struct model_record record;
-    if (!catalogue_open(&catalogue, error)) {
-        return false;
-    }
-    const struct catalogue_entry *e = catalogue_find(&catalogue, name);
-    bool recorded = model_record_read(name, &record);
-    snprintf(hex, HASH_HEX, "%s",
-             recorded && *record.sha256 ? record.sha256
-             : e && e->sha256           ? e->sha256
-                                        : "");
-    catalogue_finish(&catalogue);
-    return true;
-}
-
 static bool verify_one(const struct options *options, const char *name, struct error *error) {
     struct model_choice choice;
     if (!model_choose(&choice, name, error)) {
@@ -199,7 +182,7 @@ static bool verify_one(const struct options *options, const char *name, struct e
     }
     char wanted[HASH_HEX], found[HASH_HEX];
     uint64_t bytes;
-    bool ok = wanted_hash(choice.name, wanted, error) &&
+    bool ok = model_known_hash(choice.name, wanted, error) &&
               hash_file(choice.path, options, found, &bytes, error);
     if (ok && *wanted && strcmp(wanted, found) != 0) {
         ok = error_set(error, ERROR_CHECKSUM, "%s: the SHA-256 is %s, expected %s", choice.path,

@@ -287,3 +287,19 @@ bool model_remove(const char *name, struct error *error) {
     free(record);
     return ok;
 }
+
+bool model_known_hash(const char *name, char hex[HASH_HEX], struct error *error) {
+    struct catalogue catalogue;
+    struct model_record record;
+    if (!catalogue_open(&catalogue, error)) {
+        return false;
+    }
+    const struct catalogue_entry *e = catalogue_find(&catalogue, name);
+    bool recorded = model_record_read(name, &record);
+    snprintf(hex, HASH_HEX, "%s",
+             recorded && *record.sha256 ? record.sha256
+             : e && e->sha256           ? e->sha256
+                                        : "");
+    catalogue_finish(&catalogue);
+    return true;
+}

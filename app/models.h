@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "engine/base/error.h"
+#include "engine/base/hash.h"
 
 /* What -m means. */
 struct model_choice {
@@ -36,6 +37,9 @@ struct model_record {
 bool model_record_save(const char *name, const struct model_record *record, struct error *error);
 /* False, and a zeroed record, when there is none. */
 bool model_record_read(const char *name, struct model_record *record);
+
+/* What the SHA-256 of model NAME must be: the record's, else the catalogue's, else "". */
+bool model_known_hash(const char *name, char hex[HASH_HEX], struct error *error);
 
 struct installed_model {
     char *name;

@@ -78,23 +78,6 @@ bool task_add(struct task *t, struct error *error) {
     return true;
 }
 
-/* What the hash must be: the one of the record, else the catalogue's; "" when nobody knows. */
-static bool wanted_hash(const char *name, char hex[HASH_HEX], struct error *error) {
-    struct catalogue catalogue;
-    struct model_record record;
-    if (!catalogue_open(&catalogue, error)) {
-        return false;
-    }
-    const struct catalogue_entry *e = catalogue_find(&catalogue, name);
-    bool recorded = model_record_read(name, &record);
-    snprintf(hex, HASH_HEX, "%s",
-             recorded && *record.sha256 ? record.sha256
-             : e && e->sha256           ? e->sha256
-                                        : "");
-    catalogue_finish(&catalogue);
-    return true;
-}
-
 bool task_verify(struct task *t, struct error *error) {
     struct model_choice choice;
     char wanted[HASH_HEX], found[HASH_HEX], text[300];
@@ -102,7 +85,7 @@ bool task_verify(struct task *t, struct error *error) {
     if (!model_choose(&choice, t->job->name, error)) {
         return false;
     }
-    bool ok = wanted_hash(choice.name, wanted, error) &&
+    bool ok = model_known_hash(choice.name, wanted, error) &&
               file_hash(choice.path, tell_hashing, t, found, &bytes, error);
     if (ok && *wanted && strcmp(wanted, found) != 0) {
         ok = error_set(error, ERROR_CHECKSUM, "%s: the SHA-256 is %s, expected %s", choice.path,

@@ -84,6 +84,8 @@ struct app {
 /* Runs until the user quits. `session` NULL: the last one, or the welcome view. */
 int app_run(const struct options *options, const char *session, struct error *error);
 
+char *app_last_session(void); /* the newest session's name, to be freed; NULL: there is none */
+
 void app_show(struct app *a, enum view_id view);
 unsigned app_context(const struct app *a, enum view_id view);
 /* One line at the bottom; arguments may be unfiltered. */

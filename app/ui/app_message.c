@@ -94,6 +94,11 @@ static void opened(struct app *a, const struct message *m) {
     }
 }
 
+/* Models has a place of its own for what its jobs tell. */
+static bool shown_by_view(const struct app *a, const struct message *m) {
+    return a->view == VIEW_MODELS && m->job >= JOB_GET && m->job <= JOB_DISCARD;
+}
+
 static void ended(struct app *a, const struct message *m) {
     if (m->code == ERROR_INTERRUPTED && a->resume) {
         app_say(a, STYLE_PLAIN, "the reading goes on behind the answer");
@@ -102,7 +107,7 @@ static void ended(struct app *a, const struct message *m) {
                 m->job == JOB_INGEST   ? "stopped; what was read is kept: u in Sources goes on"
                 : m->job == JOB_UPDATE ? "stopped; the session is as it was: U in Sources goes on"
                                        : "stopped");
-    } else if (m->code) {
+    } else if (m->code && !shown_by_view(a, m)) {
         app_say(a, STYLE_WARN, "%s", m->text ? m->text : "failed");
     } else if (a->stopping) {
         styled_clear(&a->status);
@@ -147,7 +152,9 @@ void app_message(struct app *a, const struct message *m) {
         }
         break;
     case MESSAGE_NOTE:
-        app_say(a, STYLE_PLAIN, "%s", m->text ? m->text : "");
+        if (!shown_by_view(a, m)) {
+            app_say(a, STYLE_PLAIN, "%s", m->text ? m->text : "");
+        }
         break;
     case MESSAGE_ANSWER:
         activity_end(p); /* it is being saved; Esc has nothing to stop any more */

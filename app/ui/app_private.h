@@ -33,7 +33,6 @@ void app_slash(struct app *a, const char *line);
 void app_message(struct app *a, const struct message *m);
 
 /* app_session.c */
-char *app_last_session(void); /* the newest session's name, to be freed; NULL: there is none */
 void app_open_store(struct app *a);
 void app_forget_paths(struct app *a);
 void app_refresh(struct app *a); /* tells all views that the session is another one */

@@ -163,6 +163,10 @@ static bool can_place(const char *name) {
     return can;
 }
 
+bool screen_possible(void) {
+    return can_place(getenv("TERM"));
+}
+
 bool screen_start(bool colour, int wake_fd, struct error *error) {
     const char *name = getenv("TERM");
     if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO)) {
@@ -174,7 +178,7 @@ bool screen_start(bool colour, int wake_fd, struct error *error) {
         return error_set(error, ERROR_FAILURE, "cannot read the terminal's settings: %s",
                          strerror(errno));
     }
-    terminal.screen = can_place(name) ? newterm(NULL, stdout, stdin) : NULL;
+    terminal.screen = screen_possible() ? newterm(NULL, stdout, stdin) : NULL;
     if (!terminal.screen) {
         return error_set(error, ERROR_USAGE,
                          "the terminal (TERM=%s) cannot place text on a screen; line by line: "

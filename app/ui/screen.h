@@ -36,6 +36,8 @@ enum {
     KEY_IS_F12 = KEY_IS_F1 + 11,
 };
 
+/* Whether the terminal (TERM) can place text on a screen. */
+bool screen_possible(void);
 /* False when standard input or output is no terminal, or one that cannot place text. Signals that
  * concern the screen write a byte to `wake_fd`. */
 bool screen_start(bool colour, int wake_fd, struct error *error);

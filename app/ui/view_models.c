@@ -69,8 +69,7 @@ static void put_installed(struct app *a, struct models *v, size_t i) {
                   m->there ? progress_bytes(m->bytes, size) : "! gone");
     styled_puts(s, used ? "  for new sessions" : "", STYLE_PLAIN);
     if (*m->record.sha256) {
-        styled_puts(s, m->record.pinned ? "  hash known" : "  hash trusted on first use",
-                    STYLE_DIM);
+        styled_puts(s, m->record.pinned ? "  hash known" : "  hash as first seen", STYLE_DIM);
     }
     if (m->linked) {
         styled_puts(s, "  in place: ", STYLE_DIM);
@@ -89,7 +88,7 @@ static void put_offered(struct models *v, size_t i) {
     styled_printf(s, STYLE_PLAIN, " %9s  ", progress_bytes(e->bytes, size));
     styled_put_safe(s, e->licence, strlen(e->licence), SAFE_NAME, STYLE_PLAIN);
     styled_printf(s, STYLE_DIM, "%s%s%s", e->adapter ? "  with adapter" : "",
-                  e->sha256 ? "" : "  no known hash: trusted on first use",
+                  e->sha256 ? "" : "  hash not known",
                   is_standard(v, e->name) ? "  (default)" : "");
     list_end(&v->list, (long)(v->installed.count + i));
 }
@@ -112,7 +111,7 @@ static void show(struct app *a, void *state) {
         styled_puts(&v->list.styled, "  none yet", STYLE_DIM);
         list_end(&v->list, -1);
     }
-    styled_puts(&v->list.styled, "To fetch with Enter", STYLE_BOLD);
+    styled_puts(&v->list.styled, "To fetch with Enter; a hash that is not known is trusted on first use", STYLE_BOLD);
     list_end(&v->list, -1);
     for (size_t i = 0; i < v->catalogue.count; i++) {
         if (!is_installed(v, v->catalogue.entries[i].name)) {

@@ -217,6 +217,8 @@ static void message(struct app *a, void *state, const struct message *m) {
                (m->kind == MESSAGE_PROGRESS && v->stored && a->store)) {
         v->stored = false;
         refresh(a, v);
+    } else if (m->kind == MESSAGE_PROGRESS && a->view == VIEW_SOURCES) {
+        build(a, v); /* how far each is read */
     }
 }
 
