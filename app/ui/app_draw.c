@@ -144,8 +144,12 @@ static void draw_status(struct app *a, const struct rows *rows, struct area line
     if (rows->count) {
         return;
     }
-    put_activity(&s, &a->reading);
-    put_activity(&s, &a->fetching);
+    if (a->view != VIEW_SOURCES && a->view != VIEW_WELCOME) { /* these show it themselves */
+        put_activity(&s, &a->reading);
+    }
+    if (a->view != VIEW_MODELS && a->view != VIEW_WELCOME) {
+        put_activity(&s, &a->fetching);
+    }
     if (s.text.size == 0) {
         put_hints(a, &s);
     }

@@ -78,7 +78,7 @@ static void show(struct app *a, void *state) {
     list_end(l, -1);
     styled_puts(&l->styled, "  [keys]", STYLE_DIM);
     list_end(l, -1);
-    styled_puts(&l->styled, "  newline = M-n C-o", STYLE_DIM);
+    styled_puts(&l->styled, "  newline = M-n C-x", STYLE_DIM);
     list_end(l, -1);
 }
 

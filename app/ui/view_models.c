@@ -85,11 +85,11 @@ static void put_offered(struct models *v, size_t i) {
     styled_puts(s, "  ", STYLE_PLAIN);
     styled_put_safe(s, e->name, strlen(e->name), SAFE_NAME, STYLE_PLAIN);
     list_pad(&v->list, 34);
-    styled_printf(s, STYLE_PLAIN, " %9s  ", progress_bytes(e->bytes, size));
+    styled_printf(s, STYLE_PLAIN, " %9s%s", progress_bytes(e->bytes, size),
+                  is_standard(v, e->name) ? "  default" : "");
+    styled_printf(s, STYLE_DIM, "%s%s  ", e->adapter ? "  with adapter" : "",
+                  e->sha256 ? "" : "  hash not known");
     styled_put_safe(s, e->licence, strlen(e->licence), SAFE_NAME, STYLE_PLAIN);
-    styled_printf(s, STYLE_DIM, "%s%s%s", e->adapter ? "  with adapter" : "",
-                  e->sha256 ? "" : "  hash not known",
-                  is_standard(v, e->name) ? "  (default)" : "");
     list_end(&v->list, (long)(v->installed.count + i));
 }
 
@@ -111,7 +111,9 @@ static void show(struct app *a, void *state) {
         styled_puts(&v->list.styled, "  none yet", STYLE_DIM);
         list_end(&v->list, -1);
     }
-    styled_puts(&v->list.styled, "To fetch with Enter; a hash that is not known is trusted on first use", STYLE_BOLD);
+    styled_puts(&v->list.styled,
+                "To fetch with Enter; a hash that is not known is trusted on first use",
+                STYLE_BOLD);
     list_end(&v->list, -1);
     for (size_t i = 0; i < v->catalogue.count; i++) {
         if (!is_installed(v, v->catalogue.entries[i].name)) {

@@ -22,7 +22,7 @@ has "it says so" "$err" "nothing has changed"
 is "and does nothing" "$(memory_of s)" "$hash"
 run "$ALLMEM" session update s --json
 is "--json" "$(json "$work/out" '[d["rebuilt"], d["sources"]]')" \
-    '[false, {"changed": [], "gone": [], "added": []}]'
+    '[false, {"changed": [], "gone": [], "added": [], "withdrawn": []}]'
 
 echo "The keeper Zheng logged 5 junks." >books/new.md
 run sh -c 'cd other && "$ALLMEM" session update s --json'

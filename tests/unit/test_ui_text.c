@@ -230,7 +230,7 @@ static void test_bind(void **state) {
         const char *name, *value, *trouble; /* NULL: it is bound */
     } cases[] = {
         {"send", "F5", NULL},
-        {"newline", "M-n C-o", NULL},
+        {"newline", "M-n C-x", NULL},
         {"quit", "", NULL},
         {"quit", "C-q", "cannot be bound safely"},
         {"quit", "C-b", "cannot be bound safely"},
