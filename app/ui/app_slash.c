@@ -9,6 +9,7 @@
 #include "app/models.h"
 #include "app/ui/app_private.h"
 #include "app/ui/complete.h"
+#include "app/workspace.h"
 
 static void add(struct app *a, const char *rest) {
     app_read(a, &rest, 1, false);
@@ -28,7 +29,14 @@ static void get(struct app *a, const char *rest) {
 }
 
 static void open_session(struct app *a, const char *rest) {
-    app_open(a, rest);
+    struct error error;
+    char *path = session_file(rest, true, &error);
+    if (path) {
+        app_open(a, rest);
+    } else {
+        app_say(a, STYLE_WARN, "%s", error.text);
+    }
+    free(path);
 }
 
 static void as_of(struct app *a, const char *rest) {

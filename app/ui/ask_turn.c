@@ -11,7 +11,7 @@
 
 #include "app/answer.h"
 
-enum { QUOTE = 240 }; /* bytes shown of a cited passage */
+enum { QUOTE_ROWS = 2 }; /* that a citation takes, so that the answer stays in sight above */
 
 void turn_finish(struct turn *t) {
     for (size_t i = 0; i < t->citations_count; i++) {
@@ -87,15 +87,19 @@ static void put_question(struct turn *t) {
     styled_puts(&t->styled, "\n", STYLE_PLAIN);
 }
 
-void turn_put_citation(struct styled *s, const struct cited *c, size_t number, bool chosen) {
+void turn_put_citation(struct styled *s, const struct cited *c, size_t number, size_t most,
+                       bool chosen) {
     size_t from = s->text.size;
+    int begin = s->column;
     styled_printf(s, STYLE_ACCENT, "[%zu] ", number);
     styled_put_place(s, c->source, &c->place, STYLE_ACCENT);
     if (chosen) {
         styled_mark(s, from, s->text.size, STYLE_REVERSE);
     }
     if (c->quote) {
-        char *line = text_one_line(c->quote, strlen(c->quote), QUOTE);
+        size_t used = (size_t)(s->column - begin) + 16; /* with quotation marks and indents */
+        size_t room = most > used + 20 ? most - used : 20;
+        char *line = text_one_line(c->quote, strlen(c->quote), room);
         styled_puts(s, ": \"", STYLE_DIM);
         styled_puts(s, line ? line : "", STYLE_DIM);
         styled_puts(s, "\"", STYLE_DIM);
@@ -135,7 +139,8 @@ void turn_lay_out(struct turn *t, int width, long selected) {
         styled_puts(&t->styled, "\n", STYLE_PLAIN);
     }
     for (size_t i = 0; i < t->citations_count; i++) {
-        turn_put_citation(&t->styled, &t->citations[i], i + 1, (long)i == selected);
+        turn_put_citation(&t->styled, &t->citations[i], i + 1, (size_t)width * QUOTE_ROWS,
+                          (long)i == selected);
     }
     put_state(t);
     if (!text_wrap(&t->styled, width, WRAP_WORDS, &t->rows)) {

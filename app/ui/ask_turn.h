@@ -36,7 +36,8 @@ void turn_finish(struct turn *t);
 void turn_load_answer(struct turn *t, struct store *store, const struct store_turn *from,
                       bool quotes);
 void turn_take_answer(struct turn *t, const struct message *m); /* of MESSAGE_ANSWER */
-/* "[1] book.txt p.3 lines 5-9: "the quote"" and a line break. */
-void turn_put_citation(struct styled *s, const struct cited *c, size_t number, bool chosen);
+/* "[1] book.txt p.3 lines 5-9: "the quote"" and a line break; of about `most` bytes. */
+void turn_put_citation(struct styled *s, const struct cited *c, size_t number, size_t most,
+                       bool chosen);
 /* Does nothing when it is laid out so already. */
 void turn_lay_out(struct turn *t, int width, long selected);

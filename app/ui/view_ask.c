@@ -10,6 +10,11 @@
 #include "app/ui/app.h"
 #include "app/ui/ask_turn.h"
 
+enum {
+    QUOTED = 40,  /* turns of a transcript whose citations are shown with their text */
+    COPIED = 400, /* bytes of a citation that is copied */
+};
+
 struct ask {
     char *session; /* whose turns these are, NULL: of none */
     struct turn *turns;
@@ -87,7 +92,7 @@ static void load(struct app *a, struct ask *v) {
         if (question) {
             editor_remember(&a->editor, last->question);
         } else {
-            turn_load_answer(last, a->store, from, i + 1 == turns.count);
+            turn_load_answer(last, a->store, from, i + QUOTED >= turns.count);
         }
     }
     for (size_t i = 0; i < v->count; i++) { /* asked, and never answered */
@@ -296,7 +301,7 @@ static void copy(struct app *a, const struct ask *v, bool all) {
     if (all) {
         styled_puts(&out, "\n\n", STYLE_PLAIN);
         for (size_t j = 0; j < t->citations_count; j++) {
-            turn_put_citation(&out, &t->citations[j], j + 1, false);
+            turn_put_citation(&out, &t->citations[j], j + 1, COPIED, false);
         }
     }
     app_copy(a, (const char *)out.text.data, out.text.size);

@@ -117,11 +117,11 @@ static void put_row(struct app *a, struct list *l, const struct session_row *r, 
         styled_printf(&l->styled, STYLE_WARN, " ! %s", r->trouble);
     } else if (r->known) {
         const struct store_session *s = &r->session;
-        styled_printf(&l->styled, STYLE_PLAIN, " %9lld tokens %4llu sources %4llu turns",
-                      (long long)s->position, (unsigned long long)s->documents,
-                      (unsigned long long)s->turns / 2);
-        styled_printf(&l->styled, STYLE_PLAIN, "  memory %8s of %8s  ",
-                      progress_bytes(r->sizes.memory, memory), progress_bytes(r->sizes.file, size));
+        styled_printf(&l->styled, STYLE_PLAIN, " %9lld tokens  memory %8s of %8s",
+                      (long long)s->position, progress_bytes(r->sizes.memory, memory),
+                      progress_bytes(r->sizes.file, size));
+        styled_printf(&l->styled, STYLE_PLAIN, " %4llu sources %4llu turns  ",
+                      (unsigned long long)s->documents, (unsigned long long)s->turns / 2);
         styled_put_safe(&l->styled, s->maker.model.data, s->maker.model.size, SAFE_NAME,
                         STYLE_PLAIN);
     }

@@ -89,7 +89,8 @@ class Soak:
         self.pause(1)
         self.keys("M-4", "/", "C-u")
         self.t.send("copy-\r")
-        self.keys("d", "y")
+        if self.t.until(lambda x: any(r.startswith(">") and "copy-" in r for r in x.rows()), 5):
+            self.keys("d", "y")
         self.pause(0.5)
 
     def models(self):
