@@ -63,9 +63,12 @@ static bool load_model(struct workspace *w, const struct options *options,
     }
     struct maker_text present;
     describe_maker(w, &present);
+    struct error mismatch;
     return !stored->maker.model_print.size ||
-           store_maker_matches(&stored->maker, &present.maker, error) ||
-           error_prefix(error, "session %s", w->name);
+           store_maker_matches(&stored->maker, &present.maker, &mismatch) ||
+           error_set(error, mismatch.code,
+                     "session %s: %s; allmem session update %s -m MODEL reads its sources again",
+                     w->name, mismatch.text, w->name);
 }
 
 struct loading {
