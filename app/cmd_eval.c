@@ -115,7 +115,7 @@ static bool open_other(const struct eval *eval, struct engine *engine, struct me
     }
     r->other_ids = list->ids;
     r->other = session_create(engine, &m->options, error);
-    m->options.writes = false; /* it has what the other wrote */
+    m->options.writes = !m->options.memory; /* what it merges itself gives way at the next chunk */
     return r->other;
 }
 
@@ -219,8 +219,8 @@ static int run(const struct options *options, int argc, char **argv, struct erro
                   command_eval.usage);
         return ERROR_USAGE;
     }
-    if (eval.other && (strcmp(eval.mode, "memory") != 0 || !eval.writes)) {
-        error_set(error, ERROR_USAGE, "--other needs --mode memory, with writes");
+    if (eval.other && (strcmp(eval.mode, "full") == 0 || !eval.writes)) {
+        error_set(error, ERROR_USAGE, "--other needs --mode window or memory, with writes");
         return ERROR_USAGE;
     }
     struct measured m = {0};

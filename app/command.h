@@ -22,7 +22,7 @@ struct options {
     unsigned device;  /* of --backend=vulkan, from 1; 0: the best */
     unsigned threads; /* 0: as many as there are cores */
     unsigned window;  /* 0: the default */
-    int keep;         /* -1: the default */
+    int keep, merge;  /* -1: the default */
     float temperature;
     unsigned long long seed;
     const struct config *config; /* for what is no option: [keys]; may be NULL */

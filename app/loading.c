@@ -62,6 +62,9 @@ struct session_options session_options_of(const struct options *options, const s
     if (options->keep >= 0) {
         o.keep = (uint32_t)options->keep;
     }
+    if (options->merge >= 0) {
+        o.merge = (uint32_t)options->merge;
+    }
     return o;
 }
 

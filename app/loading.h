@@ -21,7 +21,7 @@ bool load_engine(struct loaded *loaded, const struct options *options, bool adap
                  struct error *error);
 void loaded_finish(struct loaded *loaded);
 
-/* The engine's defaults with --window and --keep put in. */
+/* The engine's defaults with --window, --keep and --merge put in. */
 struct session_options session_options_of(const struct options *options, const struct engine *e);
 /* --temp and --seed; the rest at usual values, and no penalty on repeating. */
 struct sampler_options sampler_options_of(const struct options *options);

@@ -12,7 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define KEEP_DEFAULT UINT64_MAX /* not given; no count that a person may give */
+#define NOT_GIVEN UINT64_MAX /* no count that a person may give */
 
 static bool takes_value(const struct option *o) {
     return o->kind != OPTION_FLAG && o->kind != OPTION_TALLY;
@@ -268,7 +268,7 @@ bool options_read(const struct option *table, size_t count, int *argc, char **ar
 }
 
 /* The first COMMAND_LINE_ONLY entries make no sense as a lasting setting. */
-enum { COMMAND_LINE_ONLY = 6, COMMON = 17 };
+enum { COMMAND_LINE_ONLY = 6, COMMON = 18 };
 
 static void common_table(struct settings *s, struct option table[COMMON]) {
     const struct option rows[COMMON] = {
@@ -284,6 +284,7 @@ static void common_table(struct settings *s, struct option table[COMMON]) {
         {"threads", 0, OPTION_COUNT, &s->threads, 0, 1024, NULL},
         {"window", 0, OPTION_COUNT, &s->window, 0, 1 << 24, NULL},
         {"keep", 0, OPTION_COUNT, &s->keep, 0, 1 << 24, NULL},
+        {"merge", 0, OPTION_COUNT, &s->merge, 0, 1 << 24, NULL},
         {"temp", 0, OPTION_REAL, &s->temperature, 0, 10, NULL},
         {"seed", 0, OPTION_COUNT, &s->seed, 0, 9007199254740992.0, NULL},
         {"offline", 0, OPTION_FLAG, &s->offline, 0, 0, NULL},
@@ -306,12 +307,16 @@ const char settings_help[] =
     "      --threads N         0: as many as there are cores\n"
     "      --window W          tokens of exact attention; 0: the model's default\n"
     "      --keep B            tokens per head that are kept beyond the window\n"
+    "      --merge G           tokens per head that all others are merged into\n"
     "      --temp F, --seed N  sampling; --temp 0 always takes the likeliest token\n"
     "  -h, --help              this text, or a command's; -V, --version\n";
 
 void settings_init(struct settings *s) {
-    *s = (struct settings){
-        .progress = true, .backend = "auto", .color = "auto", .keep = KEEP_DEFAULT};
+    *s = (struct settings){.progress = true,
+                           .backend = "auto",
+                           .color = "auto",
+                           .keep = NOT_GIVEN,
+                           .merge = NOT_GIVEN};
 }
 
 bool settings_read(struct settings *s, int *argc, char **argv, struct error *error) {
@@ -364,7 +369,8 @@ struct options settings_options(const struct settings *s) {
         .device = (unsigned)s->device,
         .threads = (unsigned)s->threads,
         .window = (unsigned)s->window,
-        .keep = s->keep == KEEP_DEFAULT ? -1 : (int)s->keep,
+        .keep = s->keep == NOT_GIVEN ? -1 : (int)s->keep,
+        .merge = s->merge == NOT_GIVEN ? -1 : (int)s->merge,
         .temperature = (float)s->temperature,
         .seed = s->seed,
     };

@@ -53,7 +53,7 @@ struct settings {
     const char *model, *session, *backend;
     bool model_named;  /* on the command line */
     const char *color; /* "auto", "always", "never" */
-    uint64_t device, threads, window, keep, seed;
+    uint64_t device, threads, window, keep, merge, seed;
     double temperature;
 };
 

@@ -89,8 +89,8 @@ bool reading_append_library(struct session *session, struct engine *engine, cons
     }
     if (ok && !engine_info(engine)->has_adapter) {
         progress_message(&watch.progress,
-                         "this model has no adapter: it answers from the window, the kept tokens "
-                         "and the passages found (allmem finetune makes an adapter)");
+                         "this model has no adapter: it answers from the window, the kept and "
+                         "merged tokens and the passages found (allmem finetune makes one)");
     }
     free(r.begins);
     tokens_finish(&r.list);

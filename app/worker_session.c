@@ -32,8 +32,8 @@ static void tell_opened(struct task *t, const char *trouble, bool fresh) {
     char detail[1200];
     snprintf(detail, sizeof detail, "%s%s%s", trouble, *trouble && !info->has_adapter ? "; " : "",
              info->has_adapter ? ""
-                               : "no adapter for this model: it answers from window, kept tokens "
-                                 "and the stored text (allmem finetune trains one)");
+                               : "no adapter for this model: it answers from window, kept and "
+                                 "merged tokens and the stored text (allmem finetune trains one)");
     m->text = strdup(t->workspace->loaded.choice.name);
     m->detail = fresh ? strdup(detail) : NULL;
     m->done = (uint64_t)t->workspace->position;

@@ -19,7 +19,7 @@ struct maker_text {
     struct store_maker maker;
 };
 
-static const char SET_WINDOW[] = "window", SET_KEEP[] = "keep";
+static const char SET_WINDOW[] = "window", SET_KEEP[] = "keep", SET_MERGE[] = "merge";
 
 static void describe_maker(const struct workspace *w, struct maker_text *t) {
     const struct engine_info *info = engine_info(w->loaded.engine);
@@ -47,7 +47,8 @@ bool workspace_sign(struct workspace *w, struct error *error) {
            store_end(w->store,
                      store_set_maker(w->store, &present.maker, (int64_t)time(NULL), error) &&
                          store_setting_set_integer(w->store, SET_WINDOW, o.window, error) &&
-                         store_setting_set_integer(w->store, SET_KEEP, o.keep, error),
+                         store_setting_set_integer(w->store, SET_KEEP, o.keep, error) &&
+                         store_setting_set_integer(w->store, SET_MERGE, o.merge, error),
                      error);
 }
 
@@ -108,18 +109,22 @@ static bool load_snapshot(struct workspace *w, const struct store_snapshot *snap
  * this run say. */
 static bool begin_empty(struct workspace *w, const struct options *options, struct error *error) {
     struct session_options o = session_options_of(options, w->loaded.engine);
-    int64_t window, keep;
+    int64_t window, keep, merge;
     if (!store_setting_get_integer(w->store, SET_WINDOW, o.window, &window, error) ||
-        !store_setting_get_integer(w->store, SET_KEEP, o.keep, &keep, error)) {
+        !store_setting_get_integer(w->store, SET_KEEP, o.keep, &keep, error) ||
+        !store_setting_get_integer(w->store, SET_MERGE, o.merge, &merge, error)) {
         return false;
     }
-    if (window < 0 || window > UINT32_MAX || keep < 0 || keep > UINT32_MAX) {
-        return error_set(error, ERROR_INCOMPATIBLE,
-                         "session %s: a window of %lld with %lld kept tokens cannot be", w->name,
-                         (long long)window, (long long)keep);
+    if (window < 0 || window > UINT32_MAX || keep < 0 || keep > UINT32_MAX || merge < 0 ||
+        merge > UINT32_MAX) {
+        return error_set(
+            error, ERROR_INCOMPATIBLE,
+            "session %s: a window of %lld with %lld kept and %lld merged tokens cannot be", w->name,
+            (long long)window, (long long)keep, (long long)merge);
     }
     o.window = (uint32_t)window;
     o.keep = (uint32_t)keep;
+    o.merge = (uint32_t)merge;
     w->session = session_create(w->loaded.engine, &o, error);
     return w->session != NULL;
 }

@@ -86,6 +86,9 @@ struct backend_ops {
     /* At the begin of a chunk: the oldest block leaves the ring; sinks and kept tokens take what is
      * theirs; the rest is laid out for memory_write. */
     void (*window_retire)(struct backend *b, const struct attention_step *step);
+    /* What was laid out goes into the merged tokens (engine/README.md); all of them take their
+     * slots as the chunk sees them. */
+    void (*window_merge)(struct backend *b, const struct attention_step *step);
     void (*memory_write)(struct backend *b, const struct attention_step *step);
     /* The rows' keys and values go into the ring. */
     void (*window_store)(struct backend *b, const struct attention_step *step);

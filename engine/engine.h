@@ -68,14 +68,21 @@ struct engine_machine engine_machine(void);
 size_t engine_devices(struct engine_device *devices, size_t most, struct error *error);
 
 /* Defaults of a session. */
-enum { SESSION_WINDOW = 2048, SESSION_KEEP = 512, SESSION_SINKS = 4, SESSION_CHUNK = 64 };
+enum {
+    SESSION_WINDOW = 2048,
+    SESSION_KEEP = 512,
+    SESSION_MERGE = 256,
+    SESSION_SINKS = 4,
+    SESSION_CHUNK = 64
+};
 
 struct session_options {
     uint32_t window; /* W, a multiple of the chunk */
     uint32_t keep;   /* B, kept tokens per key-value head */
+    uint32_t merge;  /* G, merged tokens per key-value head */
     uint32_t sinks;  /* S */
     bool memory;     /* use the adapter, if the engine has one */
-    bool writes;     /* false: a control whose memory is read but never written */
+    bool writes;     /* false: a control: nothing is merged, fast weights are never written */
 };
 struct session_options session_defaults(const struct engine *e);
 /* Window enough for full attention over `tokens` tokens: nothing ever leaves, no memory. */
@@ -103,8 +110,8 @@ bool session_append(struct session *s, const token *ids, size_t n,
  * timeline is 0. */
 bool session_score(struct session *s, const token *ids, size_t n, float *nll,
                    const struct session_watch *watch, struct error *error);
-/* A control: `to` goes on with the memory that `from` has written, its fast weights and evidence,
- * beside its own window. Both are sessions of one engine with the same options but `writes`, at the
+/* A control: `to` goes on with the memory that `from` has written, its merged tokens, fast weights
+ * and evidence, beside its own window; merged tokens count from the next chunk on. Both are sessions of one engine with the same options but `writes`, at the
  * same position. */
 bool session_lend_memory(struct session *to, const struct session *from, struct error *error);
 /* [vocabulary], of the token that comes next; NULL on an empty timeline. Valid until the session

@@ -67,6 +67,19 @@ void rope_row(const struct rope *r, uint64_t position, float *row) {
     }
 }
 
+void rope_mean_row(const struct rope *r, uint64_t from, uint64_t to, float *row) {
+    const uint32_t half = r->dims / 2;
+    const double n = (double)(to - from);
+    for (uint32_t i = 0; i < half; i++) {
+        /* The sum of a geometric row of turns: at the middle one's angle, as long as this. */
+        const double turn = fmod(r->frequency[i], 2 * M_PI), s = sin(turn / 2);
+        const double length = fabs(s) < 1e-12 ? 1 : sin(fmod(n * turn / 2, 2 * M_PI)) / (n * s);
+        const double angle = fmod(((double)from + (n - 1) / 2) * turn, 2 * M_PI);
+        row[i] = (float)(length * cos(angle));
+        row[half + i] = (float)(length * sin(angle));
+    }
+}
+
 void rope_turn(const struct rope *r, const float *row, bool back, float *x) {
     uint32_t half = r->dims / 2;
     size_t step = r->interleaved ? 2 : 1, apart = r->interleaved ? 1 : half;

@@ -22,6 +22,7 @@ struct session_options session_defaults(const struct engine *e) {
     const struct adapter *a = &e->adapter;
     return (struct session_options){.window = SESSION_WINDOW,
                                     .keep = SESSION_KEEP,
+                                    .merge = a->branches ? 0 : SESSION_MERGE,
                                     .sinks = a->branches ? a->sinks : SESSION_SINKS,
                                     .memory = a->branches != NULL,
                                     .writes = true};
@@ -45,6 +46,7 @@ struct window_shape session_shape(const struct engine *e, const struct session_o
         .chunk = memory ? e->adapter.chunk : SESSION_CHUNK,
         .sinks = o->sinks,
         .keep = o->keep,
+        .merge = o->writes ? o->merge : 0,
         .clip = c->context / 4 * 3,
         .memory_width = memory ? e->adapter.width : 0,
     };
@@ -184,17 +186,17 @@ struct session *session_fork(const struct session *from, struct error *error) {
 
 bool session_lend_memory(struct session *to, const struct session *from, struct error *error) {
     const struct window_layout *l = &from->layout;
-    const size_t bytes = l->bytes - l->fast;
+    const size_t bytes = l->bytes - l->merged;
     assert(to->engine == from->engine && to->layout.bytes == l->bytes &&
-           to->layout.fast == l->fast && to->position == from->position);
+           to->layout.merged == l->merged && to->position == from->position);
     struct backend *b = to->engine->backend;
     char *memory = malloc(bytes ? bytes : 1);
     if (!memory) {
         return error_set(error, ERROR_NO_SPACE, "no memory to copy %zu bytes", bytes);
     }
     for (uint32_t i = 0; i < to->shape.layers; i++) {
-        b->ops->buffer_read(b, from->states[i], l->fast, memory, bytes);
-        b->ops->buffer_write(b, to->states[i], l->fast, memory, bytes);
+        b->ops->buffer_read(b, from->states[i], l->merged, memory, bytes);
+        b->ops->buffer_write(b, to->states[i], l->merged, memory, bytes);
     }
     free(memory);
     return true;

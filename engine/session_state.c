@@ -2,6 +2,7 @@
  *
  * A session to bytes and back. The format by bytes is in engine/README.md.
  */
+#include <float.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -45,6 +46,7 @@ static bool save_header(const struct session *s, struct bytes *out, struct error
     bytes_put(out, info->adapter_fingerprint, HASH_BYTES);
     bytes_put_u32(out, s->options.window);
     bytes_put_u32(out, s->options.keep);
+    bytes_put_u32(out, s->options.merge);
     bytes_put_u32(out, s->options.sinks);
     bytes_put_u8(out, s->options.memory);
     bytes_put_u8(out, (s->options.writes ? WRITES : 0) | (info->device ? BY_DEVICE : 0));
@@ -104,8 +106,10 @@ struct session *session_load(struct engine *e, const void *header, size_t size,
     }
     uint32_t spec = reader_u32(&r);
     const uint8_t *file = reader_take(&r, HASH_BYTES), *adapter = reader_take(&r, HASH_BYTES);
-    struct session_options o = {
-        .window = reader_u32(&r), .keep = reader_u32(&r), .sinks = reader_u32(&r)};
+    struct session_options o = {.window = reader_u32(&r),
+                                .keep = reader_u32(&r),
+                                .merge = reader_u32(&r),
+                                .sinks = reader_u32(&r)};
     o.memory = reader_u8(&r) != 0;
     const uint8_t flags = reader_u8(&r);
     o.writes = flags & WRITES;
@@ -168,6 +172,9 @@ struct session *session_load(struct engine *e, const void *header, size_t size,
     return s;
 }
 
+/* Means of what binary16 holds, turned; their distances, squared and times counts, are finite. */
+static const float MERGED_MAX = 2 * 65504;
+
 /* Of the bytes [begin, end): no infinity, no NaN. */
 static bool finite_halves(const void *data, size_t begin, size_t end) {
     for (size_t at = begin; at < end; at += sizeof(uint16_t)) {
@@ -180,11 +187,12 @@ static bool finite_halves(const void *data, size_t begin, size_t end) {
     return true;
 }
 
-static bool finite_floats(const void *data, size_t begin, size_t end) {
+/* NaN is within no limit. */
+static bool floats_within(const void *data, size_t begin, size_t end, float limit) {
     for (size_t at = begin; at < end; at += sizeof(float)) {
         float v;
         memcpy(&v, (const char *)data + at, sizeof v);
-        if (!isfinite(v)) {
+        if (!(fabsf(v) <= limit)) {
             return false;
         }
     }
@@ -207,9 +215,13 @@ bool session_load_part(struct session *s, size_t part, const void *data, size_t 
         return false;
     }
     const struct window_layout *l = &s->layout;
-    if (!finite_halves(data, l->keys, l->scores) || !finite_floats(data, l->scores, l->kept_at) ||
-        !finite_floats(data, l->fast, l->bytes)) {
-        return error_set(error, ERROR_INCOMPATIBLE, "%s holds a number that is not finite", what);
+    if (!finite_halves(data, l->keys, l->scores) ||
+        !floats_within(data, l->scores, l->kept_at, FLT_MAX) ||
+        !floats_within(data, l->merged, l->fast, MERGED_MAX) ||
+        !floats_within(data, l->fast, l->bytes, FLT_MAX)) {
+        return error_set(error, ERROR_INCOMPATIBLE,
+                         "%s holds a number that is not finite, or larger than any merged token's",
+                         what);
     }
     struct backend *b = s->engine->backend;
     b->ops->buffer_write(b, s->states[part - 1], 0, data, s->layout.bytes);

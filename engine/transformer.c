@@ -33,6 +33,9 @@ static void attend(struct transformer *t, const struct timeline *line, uint32_t 
         step.rows = n - step.row < to_chunk_end ? n - step.row : to_chunk_end;
         if (window_leaves(s, step.position)) {
             b->ops->window_retire(b, &step);
+            if (s->merge) {
+                b->ops->window_merge(b, &step);
+            }
             if (step.memory) {
                 b->ops->memory_write(b, &step);
             }

@@ -24,6 +24,10 @@ bool window_check(const struct window_shape *s, struct error *error) {
         return error_set(error, ERROR_USAGE, "%u kept tokens, expected at most %u", s->keep,
                          1u << 20);
     }
+    if (s->merge > WINDOW_MAX_MERGE) {
+        return error_set(error, ERROR_USAGE, "%u merged tokens, expected at most %d", s->merge,
+                         WINDOW_MAX_MERGE);
+    }
     return true;
 }
 
@@ -32,7 +36,7 @@ uint32_t window_ring(const struct window_shape *s) {
 }
 
 uint32_t window_slots(const struct window_shape *s) {
-    return window_ring(s) + s->sinks + s->keep;
+    return window_ring(s) + s->sinks + s->keep + s->merge;
 }
 
 /* Parts start on a cache line. */
@@ -52,6 +56,9 @@ struct window_layout window_layout(const struct window_shape *s) {
     l.scores = place(&at, M * slots * 4);
     l.rates = place(&at, M * slots * WINDOW_RATES * 4);
     l.kept_at = place(&at, M * s->keep * 4);
+    l.merged = place(&at, M * s->merge * 2 * e * 4);
+    l.counts = place(&at, M * s->merge * 4);
+    l.weights = place(&at, M * s->merge * 4);
     l.fast = place(&at, M * f * e * 4);
     l.evidence = place(&at, f ? M * 2 * e * 4 : 0);
     l.bytes = at;
@@ -80,12 +87,23 @@ uint64_t window_written_at(const struct window_shape *s, uint64_t t) {
     return left_at(s, t) - window_kept_at(s, t);
 }
 
+uint32_t window_merged_at(const struct window_shape *s, uint64_t t) {
+    uint64_t written = window_written_at(s, t);
+    return written < s->merge ? (uint32_t)written : s->merge;
+}
+
+struct window_distances window_merged_distances(const struct window_shape *s) {
+    const uint64_t to = 2 * (uint64_t)s->window < s->clip ? 2 * (uint64_t)s->window : s->clip;
+    const uint64_t from = s->window / 2 < to ? s->window / 2 : to / 2;
+    return (struct window_distances){from, from < to ? to : from + 1};
+}
+
 uint32_t window_visible(const struct window_shape *s, uint64_t p) {
     uint64_t t = p - p % s->chunk;
     if (t < window_ring(s)) {
         return (uint32_t)p + 1;
     }
-    return window_ring(s) + window_sinks_at(s, t) + window_kept_at(s, t);
+    return window_ring(s) + window_sinks_at(s, t) + window_kept_at(s, t) + window_merged_at(s, t);
 }
 
 float window_step(float raw) {

@@ -3,13 +3,14 @@
  * Where a token is. Positions run in chunks of C. A layer keeps, per key-value head, a fixed number
  * of slots with exact keys and values:
  *
- *     [ ring: W + C | sinks: S | kept: B ]
+ *     [ ring: W + C | sinks: S | kept: B | merged: G ]
  *
  * When chunk t (a multiple of C) begins, the block [t-W-C, t-W) leaves the ring. Its first S tokens
  * become the sinks if it is the first block; the others compete with the kept tokens of their head
- * for B places, by the attention that they received; the losers are written to the memory. So a
- * token is in exactly one place: ring, sinks, kept, or memory. This file is the arithmetic of that,
- * the same for every backend: no data moves here.
+ * for B places, by the attention that they received; the losers go into the memory. So a token is
+ * in exactly one place: ring, sinks, kept, or memory. The memory is G merged tokens, each the mean
+ * of many, and, with an adapter, its fast weights. This file is the arithmetic of that, the same
+ * for every backend: no data moves here.
  */
 #pragma once
 
@@ -26,6 +27,9 @@ enum { WINDOW_SCORE_DELAY = 64 };
 /* The largest chunk: a pass of the transformer has room for three. */
 enum { WINDOW_MAX_CHUNK = 192 };
 
+/* Merging compares all pairs, so its cost grows with the square of G. */
+enum { WINDOW_MAX_MERGE = 2048 };
+
 struct window_shape {
     uint32_t layers;       /* L */
     uint32_t heads;        /* H, query heads */
@@ -35,6 +39,7 @@ struct window_shape {
     uint32_t chunk;        /* C */
     uint32_t sinks;        /* S, at most C */
     uint32_t keep;         /* B */
+    uint32_t merge;        /* G */
     uint32_t clip;         /* D: sinks and kept tokens are never read as further away than this */
     uint32_t memory_width; /* f, 0 without a memory */
 };
@@ -57,6 +62,9 @@ struct window_layout {
     size_t scores;   /* f32 [M][slots]: attention received */
     size_t rates;    /* f32 [M][slots][WINDOW_RATES]: step and decay of the token */
     size_t kept_at;  /* u32 [M][B]: positions of the kept tokens */
+    size_t merged;   /* f32 [M][G][2e]: mean key, at no particular distance, then mean value */
+    size_t counts;   /* f32 [M][G]: how many tokens' mean it is */
+    size_t weights;  /* f32 [M][G]: logarithm of that, which adds to the scores */
     size_t fast;     /* f32 [M][e][f]: the fast weights */
     size_t evidence; /* f32 [M][2e] */
     size_t bytes;    /* all of it */
@@ -66,7 +74,7 @@ struct window_layout {
 bool window_check(const struct window_shape *s, struct error *error);
 
 uint32_t window_ring(const struct window_shape *s);  /* W + C */
-uint32_t window_slots(const struct window_shape *s); /* W + C + S + B */
+uint32_t window_slots(const struct window_shape *s); /* W + C + S + B + G */
 struct window_layout window_layout(const struct window_shape *s);
 
 /* A block leaves when chunk `t` begins. */
@@ -76,5 +84,14 @@ uint32_t window_sinks_at(const struct window_shape *s, uint64_t t);
 uint32_t window_kept_at(const struct window_shape *s, uint64_t t);
 /* Tokens per head that are in the memory. */
 uint64_t window_written_at(const struct window_shape *s, uint64_t t);
+uint32_t window_merged_at(const struct window_shape *s, uint64_t t); /* places in use, of G */
+/* Merged tokens stand for many distances: their keys are turned back by the mean of the turns in
+ * [from, to) = [W/2, 2W), and not beyond D. Measured: a mean over all that may be, up to D, keeps too
+ * little of the turns, and one distance too much. */
+struct window_distances {
+    uint64_t from, to;
+};
+struct window_distances window_merged_distances(const struct window_shape *s);
+
 /* Slots that may be visible to a query at position p: a prefix of the slots. */
 uint32_t window_visible(const struct window_shape *s, uint64_t p);

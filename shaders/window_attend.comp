@@ -49,7 +49,7 @@ void main() {
         barrier();
         load_slots(keys, m, slot, end);
         barrier();
-        score_tile(first, slot, end);
+        score_tile(m, first, slot, end);
         barrier();
         take_exponentials();
         load_slots(values, m, slot, end);

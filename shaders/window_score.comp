@@ -19,7 +19,7 @@ void score_slots(uint first_slot, uint m, uint end) {
         barrier();
         load_queries(m, first);
         barrier();
-        score_tile(first, first_slot, end);
+        score_tile(m, first, first_slot, end);
         barrier();
         if (gl_LocalInvocationIndex < SLOTS && j < end) {
             for (uint a = 0; a < QUERIES && first + a < queries; a++) {

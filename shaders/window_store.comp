@@ -8,6 +8,8 @@
 #include "lib/half.glsl"
 #include "lib/rope.glsl"
 
+const float MAX_STEP = 16; // WINDOW_MAX_STEP
+
 layout(local_size_x = 64) in;
 layout(push_constant) uniform Push {
     Floats k, v;      // [n][M][e], from this step's first row
@@ -42,7 +44,8 @@ void main() {
             if (has_memory != 0) {
                 float step_raw = raw.at[i * 2 * kv_heads + m];
                 float decay_raw = raw.at[i * 2 * kv_heads + kv_heads + m];
-                rates.at[2 * to] = step_raw > 20 ? step_raw : log(1 + exp(step_raw));
+                rates.at[2 * to] =
+                    step_raw > MAX_STEP ? MAX_STEP : min(log(1 + exp(step_raw)), MAX_STEP);
                 rates.at[2 * to + 1] = 1 / (1 + exp(-decay_raw));
             }
         }

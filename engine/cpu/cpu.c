@@ -43,12 +43,14 @@ static bool cpu_prepare(struct backend *backend, const struct window_shape *shap
     size_t scratch = larger(k->batch.scratch_bytes(widest), k->single.scratch_bytes(widest));
     scratch = larger(scratch, cpu_attention_scratch(b, shape) * sizeof(float));
     scratch = larger(scratch, cpu_memory_scratch(shape) * sizeof(float));
+    scratch = larger(scratch, cpu_window_scratch(shape) * sizeof(float));
     b->scratch_bytes = larger(b->scratch_bytes, (scratch + 63) / 64 * 64);
     size_t packed = rows * larger(k->batch.packed_bytes(widest), k->single.packed_bytes(widest));
     size_t turns = (rows + shape->chunk) * shape->head_dim * sizeof(float);
     bool ok = cpu_reserve(&b->scratch, b->scratch_bytes * pool_threads(b->pool)) &&
               cpu_reserve(&b->packed, packed) && cpu_reserve(&b->turns, turns) &&
               cpu_reserve(&b->departed, turns) && cpu_reserve(&b->clipped, turns) &&
+              cpu_reserve(&b->middle, turns) &&
               cpu_reserve(&b->ones, shape->head_dim * sizeof(float)) &&
               cpu_attention_prepare(b, shape);
     for (size_t i = 0; ok && i < shape->head_dim; i++) {
@@ -62,7 +64,7 @@ static void cpu_destroy(struct backend *backend) {
     struct buffer *owned[] = {&b->scratch,        &b->packed,        &b->ones,  &b->sums,
                               &b->shares,         &b->parts,         &b->lse,   &b->leaving.keys,
                               &b->leaving.values, &b->leaving.rates, &b->turns, &b->departed,
-                              &b->clipped};
+                              &b->clipped,        &b->middle};
     for (size_t i = 0; i < sizeof owned / sizeof *owned; i++) {
         free(owned[i]->data);
     }
@@ -284,6 +286,7 @@ static const struct backend_ops cpu_ops = {
     .swiglu = cpu_swiglu,
     .positions = cpu_positions,
     .window_retire = cpu_window_retire,
+    .window_merge = cpu_window_merge,
     .memory_write = cpu_memory_write,
     .window_store = cpu_window_store,
     .window_attend = cpu_window_attend,

@@ -51,6 +51,7 @@ struct cpu_backend {
     struct buffer turns;    /* of positions [from, from + count) */
     struct buffer departed; /* of the same positions less W + C, where those are not negative */
     struct buffer clipped;  /* of t - D, for the chunks t that begin in the batch, in order */
+    struct buffer middle;   /* of t + C/2, likewise */
 };
 
 /* Rows that one task of window_attend or memory_read takes on. */
@@ -60,6 +61,7 @@ float *cpu_scratch(struct cpu_backend *b, size_t thread);
 /* Floats of scratch that an operation needs per thread. */
 size_t cpu_attention_scratch(const struct cpu_backend *b, const struct window_shape *s);
 size_t cpu_memory_scratch(const struct window_shape *s);
+size_t cpu_window_scratch(const struct window_shape *s);
 /* Makes room in b's own buffers for an operation on this shape. */
 bool cpu_attention_prepare(struct cpu_backend *b, const struct window_shape *s);
 bool cpu_reserve(struct buffer *buffer, size_t bytes);
@@ -67,6 +69,7 @@ bool cpu_reserve(struct buffer *buffer, size_t bytes);
 void cpu_positions(struct backend *backend, const struct rope *rope,
                    const struct window_shape *shape, uint64_t from, size_t count);
 void cpu_window_retire(struct backend *backend, const struct attention_step *step);
+void cpu_window_merge(struct backend *backend, const struct attention_step *step);
 void cpu_window_store(struct backend *backend, const struct attention_step *step);
 void cpu_window_attend(struct backend *backend, const struct attention_step *step);
 void cpu_memory_write(struct backend *backend, const struct attention_step *step);

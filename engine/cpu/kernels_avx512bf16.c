@@ -35,6 +35,8 @@ const struct kernels kernels_avx512bf16 = {
     .add_scaled = add_scaled,
     .scale = scale,
     .square_sum = square_sum,
+    .least = least,
+    .pair_costs = pair_costs,
     .to_f16 = to_f16,
     .from_f16 = from_f16,
 };

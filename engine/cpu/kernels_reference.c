@@ -189,6 +189,22 @@ static float square_sum(const float *x, size_t n) {
     return dot(x, x, n);
 }
 
+static size_t least(const float *x, size_t n) {
+    size_t best = 0;
+    for (size_t j = 1; j < n; j++) {
+        best = x[j] < x[best] ? j : best;
+    }
+    return best;
+}
+
+static void pair_costs(float *row, const float *squares, const float *counts, float square,
+                       float count, size_t n) {
+    for (size_t j = 0; j < n; j++) {
+        const float distance = fmaxf(square + squares[j] - 2 * row[j], 0);
+        row[j] = distance * (count * counts[j] / (count + counts[j]));
+    }
+}
+
 static bool runs_here(void) {
     return true;
 }
@@ -211,6 +227,8 @@ const struct kernels kernels_reference = {
     .add_scaled = add_scaled,
     .scale = scale,
     .square_sum = square_sum,
+    .least = least,
+    .pair_costs = pair_costs,
     .to_f16 = to_f16,
     .from_f16 = from_f16,
 };

@@ -126,6 +126,45 @@ static void scale(float *x, float a, size_t n) {
     }
 }
 
+static size_t least(const float *x, size_t n) {
+    vf best = vf_set(INFINITY);
+    vi at = {0}, here = {0};
+    for (int i = 0; i < LANES; i++) {
+        here[i] = i;
+    }
+    for (size_t j = 0; j < n; j += LANES) {
+        float padded[LANES];
+        const float *from = x + j;
+        if (n - j < LANES) {
+            vf_store(padded, vf_set(INFINITY));
+            memcpy(padded, from, (n - j) * sizeof *x);
+            from = padded;
+        }
+        const vf value = vf_load(from);
+        const vi less = (vi)(value < best);
+        at = (less & here) | (~less & at);
+        best = vf_min(value, best);
+        here += LANES;
+    }
+    int lane = 0;
+    for (int i = 1; i < LANES; i++) {
+        if (best[i] < best[lane] || (best[i] == best[lane] && at[i] < at[lane])) {
+            lane = i;
+        }
+    }
+    return (size_t)at[lane];
+}
+
+static void pair_costs(float *row, const float *squares, const float *counts, float square,
+                       float count, size_t n) {
+    for (size_t j = 0; j < n; j += LANES) {
+        const vf far = vf_set(square) + vf_load_some(squares + j, n - j);
+        const vf distance = vf_max(far - 2 * vf_load_some(row + j, n - j), vf_set(0));
+        const vf other = vf_load_some(counts + j, n - j), all = vf_set(count) + other;
+        vf_store_some(row + j, distance * (vf_set(count) * other / all), n - j);
+    }
+}
+
 static void to_f16(uint16_t *y, const float *x, size_t n) {
     size_t j = 0;
     for (; j + LANES <= n; j += LANES) {

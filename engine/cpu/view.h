@@ -12,6 +12,7 @@ struct view {
     uint16_t *keys, *values, *far_keys;
     float *scores, *rates;
     uint32_t *kept_at;
+    float *merged, *counts, *weights;
 };
 
 static inline struct view view_of(const struct attention_step *step) {
@@ -27,5 +28,8 @@ static inline struct view view_of(const struct attention_step *step) {
         .scores = (float *)(void *)(base + l.scores),
         .rates = (float *)(void *)(base + l.rates),
         .kept_at = (uint32_t *)(void *)(base + l.kept_at),
+        .merged = (float *)(void *)(base + l.merged),
+        .counts = (float *)(void *)(base + l.counts),
+        .weights = (float *)(void *)(base + l.weights),
     };
 }

@@ -84,7 +84,8 @@ static bool prepare(struct backend *backend, const struct window_shape *shape, s
     struct vulkan_backend *b = (struct vulkan_backend *)backend;
     (void)widest; /* products need no room of their own */
     return vulkan_reserve(b, &b->ids, rows * sizeof(int32_t), error) &&
-           vulkan_window_prepare(b, shape, rows, error) && vulkan_memory_prepare(b, shape, error);
+           vulkan_window_prepare(b, shape, rows, error) &&
+           vulkan_merged_prepare(b, shape, rows, error) && vulkan_memory_prepare(b, shape, error);
 }
 
 static void destroy(struct backend *backend) {
@@ -93,6 +94,7 @@ static void destroy(struct backend *backend) {
         if (b->commands.v) {
             vulkan_buffer_destroy(backend, b->ids);
             vulkan_window_finish(b);
+            vulkan_merged_finish(b);
             vulkan_memory_finish(b);
         }
         vulkan_commands_finish(&b->commands);
@@ -126,6 +128,7 @@ static const struct backend_ops vulkan_ops = {
     .swiglu = vulkan_swiglu,
     .positions = vulkan_positions,
     .window_retire = vulkan_window_retire,
+    .window_merge = vulkan_window_merge,
     .memory_write = vulkan_memory_write,
     .window_store = vulkan_window_store,
     .window_attend = vulkan_window_attend,

@@ -2,9 +2,9 @@
  *
  * Private to the Vulkan backend: its struct, shared by the files that fill the operations table.
  * vulkan.c makes and ends it and has the buffers, weights.c the matrices, dense.c the dense
- * operations, window.c the moving of tokens and attention, memory.c the memory branch. The shaders
- * (shaders/) are named after what they do; the struct that a function pushes to one is the shader's
- * block of push constants.
+ * operations, window.c the moving of tokens and attention, merged.c the merged tokens, memory.c the
+ * memory branch. The shaders (shaders/) are named after what they do; the struct that a function
+ * pushes to one is the shader's block of push constants.
  */
 #pragma once
 
@@ -35,6 +35,13 @@ struct vulkan_memory_pipelines {
     const struct vulkan_pipeline *decay, *evidence, *hidden, *error, *gram, *solve, *update, *read;
 };
 
+/* What merging needs: see shaders/lib/merged.glsl. */
+struct vulkan_merged {
+    const struct vulkan_pipeline *gather, *cost, *choose, *place;
+    struct buffer *turns; /* the mean turn, then those of t + C/2 for the batch's chunks t */
+    struct buffer *points, *sizes, *costs, *left;
+};
+
 struct vulkan_branch; /* memory.c */
 
 struct vulkan_backend {
@@ -57,6 +64,7 @@ struct vulkan_backend {
     struct buffer *lse;                /* [C][H] of the last window_attend */
     struct buffer *gone;               /* [M][1 + C]: window_choose */
     struct buffer *leaving;            /* [M][C][2e + 2]: window_drop */
+    struct vulkan_merged merged;
     struct vulkan_memory_pipelines memory;
     struct vulkan_branch *branches; /* that were loaded */
     struct buffer *hidden;          /* [H][rows][f] of a read, [M][n][f] of a write */
@@ -91,11 +99,25 @@ void vulkan_swiglu(struct backend *b, struct buffer *gate, struct buffer *up, si
 bool vulkan_window_prepare(struct vulkan_backend *b, const struct window_shape *s, size_t rows,
                            struct error *error);
 void vulkan_window_finish(struct vulkan_backend *b);
+/* Rows of `dims` floats go to `to`, from row `row` on. */
+void vulkan_upload_turns(struct vulkan_backend *b, struct buffer *to, size_t row, uint64_t position,
+                         size_t count);
+VkDeviceAddress vulkan_turn(const struct vulkan_backend *b, const struct buffer *turns,
+                            uint64_t row);
+/* Which of the batch's chunks t is, of those that begin when a block leaves. */
+uint64_t vulkan_chunk_row(const struct vulkan_backend *b, const struct window_shape *s, uint64_t t);
 void vulkan_positions(struct backend *b, const struct rope *rope, const struct window_shape *s,
                       uint64_t from, size_t count);
 void vulkan_window_retire(struct backend *b, const struct attention_step *step);
 void vulkan_window_store(struct backend *b, const struct attention_step *step);
 void vulkan_window_attend(struct backend *b, const struct attention_step *step);
+
+bool vulkan_merged_prepare(struct vulkan_backend *b, const struct window_shape *s, size_t rows,
+                           struct error *error);
+void vulkan_merged_finish(struct vulkan_backend *b);
+/* The turns that a batch needs. */
+void vulkan_merged_positions(struct vulkan_backend *b, const struct window_shape *s, size_t count);
+void vulkan_window_merge(struct backend *b, const struct attention_step *step);
 
 bool vulkan_memory_load(struct backend *b, const struct memory_branch *branch,
                         const struct window_shape *shape, struct error *error);

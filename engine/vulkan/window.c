@@ -113,16 +113,7 @@ void vulkan_window_finish(struct vulkan_backend *b) {
 
 /* ---- turns ---- */
 
-static void upload_turn(struct vulkan_backend *b, struct buffer *to, size_t row,
-                        uint64_t position) {
-    size_t bytes = b->rope->dims * sizeof(float);
-    float *room = vulkan_upload_room(&b->commands, to->span, row * bytes, bytes);
-    if (room) {
-        rope_row(b->rope, position, room);
-    }
-}
-
-static void upload_turns(struct vulkan_backend *b, struct buffer *to, size_t row, uint64_t position,
+void vulkan_upload_turns(struct vulkan_backend *b, struct buffer *to, size_t row, uint64_t position,
                          size_t count) {
     size_t bytes = b->rope->dims * sizeof(float);
     float *room = vulkan_upload_room(&b->commands, to->span, row * bytes, count * bytes);
@@ -136,25 +127,27 @@ void vulkan_positions(struct backend *backend, const struct rope *rope,
     struct vulkan_backend *b = (struct vulkan_backend *)backend;
     b->rope = rope;
     b->from = from;
-    upload_turns(b, b->turns, 0, from, count);
+    vulkan_upload_turns(b, b->turns, 0, from, count);
     size_t clipped = 0;
     for (size_t i = 0; i < count; i++) {
         uint64_t p = from + i;
         if (window_leaves(s, p)) {
-            upload_turns(b, b->departed, i, p - window_ring(s), s->chunk);
-            upload_turn(b, b->clipped, clipped++, p > s->clip ? p - s->clip : 0);
+            vulkan_upload_turns(b, b->departed, i, p - window_ring(s), s->chunk);
+            vulkan_upload_turns(b, b->clipped, clipped++, p > s->clip ? p - s->clip : 0, 1);
         }
+    }
+    if (s->merge) {
+        vulkan_merged_positions(b, s, count);
     }
 }
 
-static VkDeviceAddress turn_at(const struct vulkan_backend *b, const struct buffer *turns,
-                               uint64_t row) {
+VkDeviceAddress vulkan_turn(const struct vulkan_backend *b, const struct buffer *turns,
+                            uint64_t row) {
     return vulkan_address(turns, (size_t)row * b->rope->dims * sizeof(float));
 }
 
-/* The row of `clipped` that is for chunk t. */
-static uint64_t clipped_row(const struct vulkan_backend *b, const struct window_shape *s,
-                            uint64_t t) {
+uint64_t vulkan_chunk_row(const struct vulkan_backend *b, const struct window_shape *s,
+                          uint64_t t) {
     uint64_t first = b->from > window_ring(s) ? b->from : window_ring(s);
     first = (first + s->chunk - 1) / s->chunk * s->chunk;
     return (t - first) / s->chunk;
@@ -197,7 +190,7 @@ void vulkan_window_retire(struct backend *backend, const struct attention_step *
               .scores = vulkan_address(step->state, l.scores),
               .rates = vulkan_address(step->state, l.rates),
               .kept_at = vulkan_address(step->state, l.kept_at),
-              .turns = turn_at(b, b->departed, t - b->from),
+              .turns = vulkan_turn(b, b->departed, t - b->from),
               .gone = vulkan_address(b->gone, 0),
               .leaving = vulkan_address(b->leaving, 0),
               .slots = window_slots(s),
@@ -222,7 +215,7 @@ void vulkan_window_retire(struct backend *backend, const struct attention_step *
         uint64_t limit = t - s->clip;
         push.before = after;
         push.limit = limit < UINT32_MAX ? (uint32_t)limit : UINT32_MAX;
-        push.turns = turn_at(b, b->clipped, clipped_row(b, s, t));
+        push.turns = vulkan_turn(b, b->clipped, vulkan_chunk_row(b, s, t));
         vulkan_barrier(&b->commands);
         vulkan_dispatch(&b->commands, b->steps.clip, &push, sizeof push,
                         vulkan_groups(s->sinks + after), M, 1);
@@ -242,7 +235,7 @@ void vulkan_window_store(struct backend *backend, const struct attention_step *s
     } push = {vulkan_address(step->k, row),
               vulkan_address(step->v, row),
               step->memory ? vulkan_address(step->rates, step->row * 2 * M * sizeof(float)) : 0,
-              turn_at(b, b->turns, step->position - b->from),
+              vulkan_turn(b, b->turns, step->position - b->from),
               vulkan_address(step->state, l.keys),
               vulkan_address(step->state, l.values),
               vulkan_address(step->state, l.scores),
@@ -274,16 +267,18 @@ void vulkan_window_attend(struct backend *backend, const struct attention_step *
     uint32_t segment, segments = segments_of(s, rows, queries_in_tile, visible, &segment);
 
     struct {
-        VkDeviceAddress keys, values, q, turns, result, lse;
+        VkDeviceAddress keys, values, q, turns, result, lse, weights;
         uint32_t slots, visible, ring, rows, kv_heads, group, chunk_slot, chunk, at, dims;
         uint32_t interleaved, segment;
         float scale;
+        uint32_t merged;
     } push = {vulkan_address(step->state, l.keys),
               vulkan_address(step->state, l.values),
               vulkan_address(step->q, first),
-              turn_at(b, b->turns, step->position - b->from),
+              vulkan_turn(b, b->turns, step->position - b->from),
               vulkan_address(b->parts, 0),
               vulkan_address(b->lse, 0),
+              vulkan_address(step->state, l.weights),
               window_slots(s),
               visible,
               window_ring(s),
@@ -296,7 +291,8 @@ void vulkan_window_attend(struct backend *backend, const struct attention_step *
               b->rope->dims,
               b->rope->interleaved,
               segment,
-              b->rope->magnitude * b->rope->magnitude / sqrtf((float)e)};
+              b->rope->magnitude * b->rope->magnitude / sqrtf((float)e),
+              s->merge};
     vulkan_barrier(&b->commands);
     vulkan_dispatch(&b->commands, rows == 1 ? b->steps.attend_one : b->steps.attend_many, &push,
                     sizeof push, (uint32_t)divide_up(rows * group, queries_in_tile), M, segments);

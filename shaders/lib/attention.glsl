@@ -19,12 +19,14 @@ layout(push_constant) uniform Push {
     Floats turns;       // [rows][dims], likewise
     Floats result;      // window_attend: parts [M][rows * group][segments][e + 2]; else scores
     Floats lse;         // [rows][M * group]: what window_merge found
+    Floats weights;     // [M][merged]: add to the scores of the last slots
     uint slots, visible, ring;
     uint rows, kv_heads, group;
     uint chunk_slot, chunk, at; // where the chunk begins in the ring, C, of the first row in it
     uint dims, interleaved;
     uint segment; // slots of a segment, a multiple of SLOTS
     float scale;
+    uint merged; // slots of merged tokens, the last ones
 };
 
 shared float q_tile[QUERIES * E];
@@ -63,8 +65,14 @@ bool hidden(uint row, uint j) {
     return j >= chunk_slot && j < chunk_slot + chunk && j - chunk_slot > at + row;
 }
 
+// A merged token counts as often as it stands for tokens.
+float weight_of(uint m, uint j) {
+    uint first = slots - merged;
+    return j < first ? 0 : weights.at[m * merged + j - first];
+}
+
 // s_tile = the scores of the tile, HIDDEN where there is nothing to see.
-void score_tile(uint first_query, uint first_slot, uint end) {
+void score_tile(uint m, uint first_query, uint first_slot, uint end) {
     for (uint i = gl_LocalInvocationIndex; i < QUERIES * SLOTS; i += THREADS) {
         uint a = i / SLOTS, b = i % SLOTS, row = (first_query + a) / group;
         float sum = 0;
@@ -72,6 +80,7 @@ void score_tile(uint first_query, uint first_slot, uint end) {
             sum = fma(q_tile[a * E + c], kv_tile[b * (E + 1) + c], sum);
         }
         uint j = first_slot + b;
-        s_tile[i] = j >= end || row >= rows || hidden(row, j) ? HIDDEN : sum;
+        bool seen = j < end && row < rows && !hidden(row, j);
+        s_tile[i] = seen ? sum + weight_of(m, j) : HIDDEN;
     }
 }

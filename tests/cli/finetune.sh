@@ -76,8 +76,8 @@ done
 run "$ALLMEM" eval -m tiny.gguf --mode memory --other texts/novel.txt --window 64 --keep 0 \
     --tokens 600 --text texts/novel.txt
 is "the text may be the other one" "$status" 0
-fails "another text is one of the memory" 2 "needs --mode memory" "$ALLMEM" eval -m tiny.gguf \
-    --mode window --other other.txt --text texts/novel.txt
+fails "full attention has no memory to exchange" 2 "needs --mode window or memory" "$ALLMEM" eval -m tiny.gguf \
+    --mode full --other other.txt --text texts/novel.txt
 fails "another text must be long enough" 1 "expected at least as many" "$ALLMEM" eval \
     -m tiny.gguf --other texts/note.md --text texts/novel.txt --tokens 600
 

@@ -65,9 +65,16 @@ for model in tiny plain; do
 done
 run "$ALLMEM" generate -m plain.gguf --device 1 --temp 0 -n 32 "$prompt"
 is "auto with --device takes the device" "$status$out" "0$expected"
+# So long that most of it has left the window.
+long=$(head -c 4000 book.md)
+run "$ALLMEM" generate -q -m plain.gguf --backend=cpu --window 64 --temp 0 -n 96 "$long"
+expected=$out
+run "$ALLMEM" generate -q -m plain.gguf --backend=vulkan --window 64 --temp 0 -n 96 "$long"
+is "greedy tokens after merged ones" "$status$err$out" "0$expected"
 
-for mode in full window memory; do
-    set -- --mode $mode --window 64 --keep 24 --tokens 400 --text book.md
+for mode in full window "window --merge 40" memory "memory --merge 40"; do
+    # shellcheck disable=SC2086 # options
+    set -- --mode $mode --window 64 --keep 24 --tokens 800 --text book.md
     run "$ALLMEM" eval --json --backend=cpu "$@"
     cp out cpu.json
     run "$ALLMEM" eval --json --backend=vulkan "$@"
@@ -80,23 +87,26 @@ for x, y in zip(a["buckets"], b["buckets"]):
     assert abs(x["nll"] - y["nll"]) < 0.01, (x, y)' cpu.json out
 done
 
-# A session of one backend on the other.
+# A session of one backend on the other: fast weights, or merged tokens alone.
 question="How many ships did the keeper Drake log?"
-for first in cpu vulkan; do
-    second=vulkan
-    [ $first = vulkan ] && second=cpu
-    run "$ALLMEM" ingest -q -s from_$first --window 64 --keep 24 --backend=$first book.md
-    is "ingest by $first" "$status" 0
-    before=$(memory_of from_$first)
-    run "$ALLMEM" ask -s from_$first --backend=$first "$question"
+goes_on_elsewhere() { # MODEL FIRST SECOND
+    name=${1}_$2
+    run "$ALLMEM" ingest -q -s "$name" -m "$1.gguf" --window 64 --keep 24 --backend="$2" book.md
+    is "$1: ingest by $2" "$status" 0
+    before=$(memory_of "$name")
+    run "$ALLMEM" ask -s "$name" --backend="$2" "$question"
     expected=$out
-    lacks "asked by $first: no word about backends" "$err" "round"
-    run "$ALLMEM" ask -s from_$first --backend=$second "$question"
-    is "ingest by $first, asked by $second" "$status$out" "0$expected"
-    has "and says so in a line" "$err" "round differently"
-    is "which leaves the memory" "$(memory_of from_$first)" "$before"
-    run "$ALLMEM" ask -q -s from_$first --backend=$second "$question"
-    is "-q: not a word" "$err" ""
+    lacks "$1: asked by $2: no word about backends" "$err" "round"
+    run "$ALLMEM" ask -s "$name" --backend="$3" "$question"
+    is "$1: ingest by $2, asked by $3" "$status$out" "0$expected"
+    has "$1: and says so in a line" "$err" "round differently"
+    is "$1: which leaves the memory" "$(memory_of "$name")" "$before"
+    run "$ALLMEM" ask -q -s "$name" --backend="$3" "$question"
+    is "$1: -q: not a word" "$err" ""
+}
+for model in tiny plain; do
+    goes_on_elsewhere $model cpu vulkan
+    goes_on_elsewhere $model vulkan cpu
 done
 
 # Memory: 64 layers of more than two GB each.

@@ -25,8 +25,8 @@ DELAY = 64  # queries nearer than this do not count for keeping a token
 class Window:
     """Options of a session; chunk is the adapter's, 64 without."""
 
-    def __init__(self, window, chunk=64, sinks=4, keep=0, memory=False, writes=False):
-        self.W, self.C, self.S, self.B = window, chunk, sinks, keep
+    def __init__(self, window, chunk=64, sinks=4, keep=0, memory=False, writes=False, merge=0):
+        self.W, self.C, self.S, self.B, self.G = window, chunk, sinks, keep, merge
         self.memory, self.writes = memory, writes
 
 
@@ -46,6 +46,9 @@ CASES = [  # arguments of tiny_model_tool, session, tokens
     ("architecture=qwen2 context=256", Window(64, 16, 4, 0, True, True), 420),
     ("architecture=qwen3 context=256", Window(96, 32, 4, 12, True, True), 420),
     ("architecture=llama context=256", Window(96, 16, 0, 24, True, False), 420),
+    ("architecture=llama context=256", Window(64, merge=12, writes=True), 420),
+    ("architecture=qwen3 context=256 yarn=2", Window(64, keep=24, merge=40, writes=True), 420),
+    ("architecture=qwen2 context=96", Window(96, 16, 4, 5, True, True, 7), 420),
 ]
 
 
@@ -98,6 +101,34 @@ class Rope:
         half = x.shape[-1] // 2
         z = torch.complex(x[..., :half].contiguous(), x[..., half:].contiguous()) * turn
         return torch.cat((z.real, z.imag), -1)
+
+
+    def turn_back_by_mean(self, x, first, end):
+        """x [..., e], turned back by every distance in [first, end), and the mean of that"""
+        return torch.stack([self.turn(x, -d) for d in range(first, end)]).mean(0)
+
+
+class Merged:
+    """The merged tokens of one head: the cheapest pair of all is looked for again each time."""
+
+    def __init__(self, most, limit):
+        self.most, self.limit, self.margin = most, limit, math.inf
+        self.points = []  # [count, key, value]
+
+    def add(self, keys, values):
+        self.points += [[1.0, k, v] for k, v in zip(keys, values)]
+        while len(self.points) > self.most:
+            n = torch.tensor([p[0] for p in self.points])
+            keys = torch.stack([p[1] for p in self.points])
+            cost = torch.cdist(keys, keys).square() * n[:, None] * n / (n[:, None] + n)
+            pairs = sorted((cost[i, j].item(), i, j) for i in range(len(n)) for j in range(i))
+            self.margin = min(self.margin, pairs[1][0] / max(pairs[0][0], 1e-30) - 1)
+            _, j, i = pairs[0]
+            (a, k, v), (b, l, w) = self.points[i], self.points.pop(j)
+            self.points[i] = [a + b, (a * k + b * l) / (a + b), (a * v + b * w) / (a + b)]
+        total = sum(p[0] for p in self.points)
+        for p in self.points:
+            p[0] *= min(1, self.limit / total)
 
 
 def rms(x, eps=1e-6, weight=1.0):
@@ -167,6 +198,9 @@ def attention(x, q, k, v, rope, o, far, branch):
             raw = [x @ branch[f"{name}_w"][m] + branch[f"{name}_b"][m] for name in ("step", "decay")]
             rates = torch.stack([torch.nn.functional.softplus(raw[0]), torch.sigmoid(raw[1])], 1)
         sinks, kept, ring = [], [], []
+        merged = Merged(o.G, far)
+        clip = min(2 * o.W, far)
+        distances = (min(o.W // 2, clip // 2) if o.W // 2 >= clip else o.W // 2, clip)
         for p in range(n):
             t = p - p % o.C
             if p == t and len(ring) == o.W + o.C:
@@ -180,17 +214,23 @@ def attention(x, q, k, v, rope, o, far, branch):
                 if 0 < o.B < len(ranked) and score[ranked[o.B - 1]] > 0:
                     margin = min(margin, score[ranked[o.B - 1]] / max(score[ranked[o.B]], 1e-30) - 1)
                 kept_before.update({j: rounded(before(j)) for j in stays if j not in kept})
-                if o.memory and gone:
+                if gone and (o.memory or o.G):
                     was = torch.stack([kept_before[j] if j in kept else before(j) for j in gone])
+                if gone and o.G:
+                    merged.add(rope.turn_back_by_mean(was, *distances), [values[j] for j in gone])
+                if o.memory and gone:
                     head.write(was, torch.stack([values[j] for j in gone]), rates[gone], o.writes)
                 kept = stays
             ring.append(p)
             places = sinks + kept + ring
             near = [keys[j] if j in ring or j >= t - far else rounded(rope.turn(kept_before[j], t - far))
                     for j in places]
-            K, V = torch.stack(near), torch.stack([values[j] for j in places])
+            middle = t + o.C // 2
+            K = torch.stack(near + [rounded(rope.turn(k, middle)) for _, k, _ in merged.points])
+            V = torch.stack([values[j] for j in places] + [rounded(v) for _, _, v in merged.points])
+            weight = torch.tensor([0.0] * len(places) + [math.log(n) for n, _, _ in merged.points])
             for h in group:
-                s = K @ rope.turn(q[p, h], p) * scale
+                s = K @ rope.turn(q[p, h], p) * scale + weight
                 lse = s.logsumexp(0)
                 share = (s - lse).exp()
                 out[p, h] = share @ V
@@ -199,6 +239,8 @@ def attention(x, q, k, v, rope, o, far, branch):
                         score[j] += share[i].item()
                 if o.memory:
                     out[p, h] = head.read(h, q[p, h], out[p, h], lse, x[p])
+        if o.G:
+            print(f"  closest choice of a pair to merge: {merged.margin:.1e}", file=sys.stderr)
         if o.memory and o.writes:
             print(f"  memory head {m}: {head.count} written", file=sys.stderr)
     if margin < math.inf:
@@ -237,7 +279,7 @@ def main(tool):
     print("/* SPDX-License-Identifier: Apache-2.0\n *\n * Made by forward.py.\n */\n/* clang-format off */")
     print(f"enum {{ GOLDEN_STEP = {STEP} }}; /* logits 0, {STEP}, {2 * STEP}, ... are listed */\n")
     print("static const struct golden {\n    const char *model; /* arguments of tiny_model_tool */")
-    print("    uint32_t window, chunk, sinks, keep;\n    bool memory, writes;")
+    print("    uint32_t window, chunk, sinks, keep, merge;\n    bool memory, writes;")
     print("    size_t tokens[4]; /* the logits are those after so many tokens */")
     print(f"    float logits[4][{len(range(0, 299, STEP))}];\n}} goldens[] = {{")
     for arguments, o, count in CASES:
@@ -247,7 +289,7 @@ def main(tool):
             subprocess.run([tool, model, *arguments.split(), "adapter=" + adapter, f"adapter_chunk={o.C}"], check=True)
             logits = forward(*load(model), load(adapter), o, tokens(9, count))
         places = [1, count // 3, count * 3 // 4, count]
-        print(f'    {{\n        "{arguments}", {o.W}, {o.C}, {o.S}, {o.B}, {int(o.memory)}, {int(o.writes)},')
+        print(f'    {{\n        "{arguments}", {o.W}, {o.C}, {o.S}, {o.B}, {o.G}, {int(o.memory)}, {int(o.writes)},')
         print(f"        {{{', '.join(map(str, places))}}},\n        {{")
         for place in places:
             row = [f"{v:.7g}" for v in logits[place - 1, ::STEP].tolist()]

@@ -122,10 +122,10 @@ class Script:
         elif word == "paste":
             t.paste(rest.encode().decode("unicode_escape").encode("latin-1").decode())
         elif word == "ready":
-            if not t.wait("trains one"):
+            if not t.wait("no adapter for"):
                 raise Failed(f"the session did not open:\n{t.text()}")
             t.key("C-l")
-            t.until(lambda x: "trains one" not in x.text())
+            t.until(lambda x: "no adapter for" not in x.text())
         elif word == "wait":
             if not t.wait(rest):
                 raise Failed(f"'{rest}' did not come:\n{t.text()}")

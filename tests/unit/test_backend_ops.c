@@ -404,7 +404,7 @@ static void elementwise(void **state) {
 /* ---- a layer's window and memory ---- */
 
 struct layer_case {
-    uint32_t heads, kv_heads, head_dim, window, chunk, sinks, keep, clip, memory_width;
+    uint32_t heads, kv_heads, head_dim, window, chunk, sinks, keep, merge, clip, memory_width;
     uint32_t dims, interleaved; /* of RoPE; dims 0: head_dim */
     uint64_t begin;             /* a multiple of the chunk */
     size_t tokens, rows;        /* at a time, at most */
@@ -443,15 +443,18 @@ static void compare_states(struct layer *l, const char *operation) {
     const struct {
         const char *name;
         size_t from, bytes;
-        double tolerance;
-    } parts[] = {{"scores", y->scores, y->rates - y->scores, r->candidate->rest},
-                 {"rates", y->rates, y->kept_at - y->rates, 1e-5},
-                 {"fast weights", y->fast, y->evidence - y->fast, r->candidate->rest},
-                 {"evidence", y->evidence, y->bytes - y->evidence, r->candidate->rest}};
+        double tolerance, size;
+    } parts[] = {{"scores", y->scores, y->rates - y->scores, r->candidate->rest, 0},
+                 {"rates", y->rates, y->kept_at - y->rates, 1e-5, 0},
+                 {"merged tokens", y->merged, y->counts - y->merged, 1e-5, 0},
+                 {"counts", y->counts, y->weights - y->counts, 1e-5, 0},
+                 {"weights", y->weights, y->fast - y->weights, 1e-5, 1},
+                 {"fast weights", y->fast, y->evidence - y->fast, r->candidate->rest, 0},
+                 {"evidence", y->evidence, y->bytes - y->evidence, r->candidate->rest, 0}};
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         const double d = parts[i].bytes ? apart((float *)(void *)(found + parts[i].from),
                                                 (float *)(void *)(expected + parts[i].from),
-                                                parts[i].bytes / 4, 0)
+                                                parts[i].bytes / 4, parts[i].size)
                                         : 0;
         if (!(d <= parts[i].tolerance)) {
             fail_msg("%s, %s: %s are %g apart", name, operation, parts[i].name, d);
@@ -499,6 +502,9 @@ static void run_rows(struct layer *l, uint64_t position, size_t row, size_t rows
     const struct window_shape *s = &l->shape;
     if (window_leaves(s, position)) {
         BOTH(l, window_retire, position, row, rows);
+        if (s->merge) {
+            BOTH(l, window_merge, position, row, rows);
+        }
         if (s->memory_width) {
             BOTH(l, memory_write, position, row, rows);
         }
@@ -524,12 +530,33 @@ static void fill_pass(struct layer *l, const struct twin *t, float scale, float 
     free(x);
 }
 
+/* Keys of very different lengths, so that no two pairs cost nearly the same to merge (the nearest
+ * in the cases below are a share of 7e-5 apart, rounding is one of 1e-6): rounding must not choose
+ * among them. */
+static void spread_keys(struct layer *l) {
+    const size_t e = l->shape.head_dim, n = l->k.bytes / 4;
+    float *x = bytes_of(&l->r, &l->k, REFERENCE);
+    for (size_t i = 0; i < n; i += e) {
+        const float length = exp2f(-6 * (float)(random_bits() >> 8) / (1 << 24));
+        for (size_t j = i; j < i + e; j++) {
+            x[j] *= length;
+        }
+    }
+    for (int i = 0; i < SIDES; i++) {
+        l->r.b[i]->ops->buffer_write(l->r.b[i], l->k.side[i], 0, x, l->k.bytes);
+    }
+    free(x);
+}
+
 static void run_passes(struct layer *l) {
     const struct layer_case *c = l->c;
     for (uint64_t p = c->begin; p < c->begin + c->tokens;) {
         const size_t left = (size_t)(c->begin + c->tokens - p), n = left < c->rows ? left : c->rows;
         fill_pass(l, &l->q, 2, 0);
         fill_pass(l, &l->k, 2, 0);
+        if (c->merge) {
+            spread_keys(l);
+        }
         fill_pass(l, &l->v, 1, 0);
         fill_pass(l, &l->rates, 1, 1);
         fill_pass(l, &l->gate, 1, -1);
@@ -586,6 +613,7 @@ static void check_layer(const struct layer_case *c, void **state) {
                                  .chunk = c->chunk,
                                  .sinks = c->sinks,
                                  .keep = c->keep,
+                                 .merge = c->merge,
                                  .clip = c->clip,
                                  .memory_width = c->memory_width}};
     open_rig(&l.r, state);
@@ -631,18 +659,38 @@ static void check_layer(const struct layer_case *c, void **state) {
 
 static void windows(void **state) {
     static const struct layer_case cases[] = {
-        /* H, M, e, W, C, S, B, D, f, dims, interleaved, begin, tokens, rows */
-        {4, 2, 8, 32, 16, 4, 0, 150, 0, 0, 0, 0, 200, 48, false},
-        {4, 2, 8, 80, 16, 3, 20, 150, 0, 0, 1, 0, 300, 5, false},
-        {3, 3, 10, 96, 16, 16, 7, 60, 0, 4, 0, 0, 300, 1, false},
-        {9, 3, 64, 128, 64, 4, 100, 150, 0, 0, 0, 0, 520, 130, false},
-        {9, 3, 64, 128, 64, 4, 100, 150, 0, 0, 0, 0, 260, 1, false},
-        {7, 1, 80, 64, 32, 0, 300, 4000, 0, 0, 0, 0, 500, 100, false},
-        {2, 1, 128, 64, 8, 2, 9, 100, 0, 64, 1, 0, 180, 24, false},
-        {4, 2, 192, 24, 24, 1, 3, 90, 0, 0, 0, 0, 150, 72, false},
-        {2, 2, 256, 16, 16, 0, 5, 90, 0, 0, 0, 0, 80, 33, false},
-        {1, 1, 1024, 8, 4, 1, 2, 90, 0, 0, 0, 0, 30, 12, false},
-        {4, 1, 32, 64, 1, 1, 6, 70, 0, 0, 0, 0, 90, 9, false},
+        /* H, M, e, W, C, S, B, G, D, f, dims, interleaved, begin, tokens, rows */
+        {4, 2, 8, 32, 16, 4, 0, 0, 150, 0, 0, 0, 0, 200, 48, false},
+        {4, 2, 8, 80, 16, 3, 20, 0, 150, 0, 0, 1, 0, 300, 5, false},
+        {3, 3, 10, 96, 16, 16, 7, 0, 60, 0, 4, 0, 0, 300, 1, false},
+        {9, 3, 64, 128, 64, 4, 100, 0, 150, 0, 0, 0, 0, 520, 130, false},
+        {9, 3, 64, 128, 64, 4, 100, 0, 150, 0, 0, 0, 0, 260, 1, false},
+        {7, 1, 80, 64, 32, 0, 300, 0, 4000, 0, 0, 0, 0, 500, 100, false},
+        {2, 1, 128, 64, 8, 2, 9, 0, 100, 0, 64, 1, 0, 180, 24, false},
+        {4, 2, 192, 24, 24, 1, 3, 0, 90, 0, 0, 0, 0, 150, 72, false},
+        {2, 2, 256, 16, 16, 0, 5, 0, 90, 0, 0, 0, 0, 80, 33, false},
+        {1, 1, 1024, 8, 4, 1, 2, 0, 90, 0, 0, 0, 0, 30, 12, false},
+        {4, 1, 32, 64, 1, 1, 6, 0, 70, 0, 0, 0, 0, 90, 9, false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        check_layer(&cases[i], state);
+    }
+}
+
+static void merged_tokens(void **state) {
+    static const struct layer_case cases[] = {
+        /* H, M, e, W, C, S, B, G, D, f, dims, interleaved, begin, tokens, rows */
+        {4, 2, 8, 32, 16, 4, 0, 5, 70, 0, 0, 0, 0, 250, 48,
+         false}, /* fewer than a chunk; limited */
+        {4, 2, 10, 48, 16, 3, 20, 40, 900, 0, 0, 1, 0, 260, 5, false},
+        {3, 3, 10, 96, 16, 0, 7, 1000, 60, 0, 4, 0, 0, 200, 1, false}, /* never full */
+        {2, 1, 30, 33, 33, 1, 40, 1, 150, 0, 0, 0, 0, 300, 66, false},
+        {4, 1, 64, 128, 64, 4, 0, 300, 150, 0, 0, 0, 0, 620, 130, false},
+        {7, 1, 80, 192, 192, 0, 10, 50, 4000, 0, 0, 0, 0, 780, 192, false},
+        {2, 2, 128, 24, 12, 0, 5, 20, 150, 32, 64, 1, 0, 120, 48, false}, /* and a memory */
+        {3, 1, 30, 65, 65, 0, 10, 9, 150, 16, 0, 0, 0, 330, 195, false},
+        {1, 1, 1024, 8, 4, 1, 2, 3, 90, 0, 0, 0, 0, 40, 12, false},
+        {4, 1, 32, 64, 1, 1, 6, 7, 70, 0, 0, 0, 0, 90, 9, false},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         check_layer(&cases[i], state);
@@ -651,14 +699,14 @@ static void windows(void **state) {
 
 static void memories(void **state) {
     static const struct layer_case cases[] = {
-        {4, 2, 8, 32, 16, 4, 0, 150, 16, 0, 0, 0, 150, 16, false},
-        {4, 2, 8, 80, 16, 3, 20, 150, 24, 0, 0, 0, 250, 5, false},
-        {9, 3, 64, 64, 64, 4, 50, 150, 128, 0, 0, 0, 400, 130, false},
-        {9, 3, 64, 64, 64, 4, 50, 150, 80, 0, 0, 0, 260, 1, false},
-        {4, 1, 40, 192, 192, 4, 100, 150, 48, 0, 0, 0, 960, 192, false},
-        {2, 2, 128, 24, 12, 0, 5, 150, 32, 0, 0, 0, 90, 48, true},
-        {1, 1, 256, 16, 8, 1, 0, 150, 16, 0, 0, 0, 64, 24, false},
-        {3, 1, 30, 65, 65, 0, 10, 150, 16, 0, 0, 0, 330, 195, false},
+        {4, 2, 8, 32, 16, 4, 0, 0, 150, 16, 0, 0, 0, 150, 16, false},
+        {4, 2, 8, 80, 16, 3, 20, 0, 150, 24, 0, 0, 0, 250, 5, false},
+        {9, 3, 64, 64, 64, 4, 50, 0, 150, 128, 0, 0, 0, 400, 130, false},
+        {9, 3, 64, 64, 64, 4, 50, 0, 150, 80, 0, 0, 0, 260, 1, false},
+        {4, 1, 40, 192, 192, 4, 100, 0, 150, 48, 0, 0, 0, 960, 192, false},
+        {2, 2, 128, 24, 12, 0, 5, 0, 150, 32, 0, 0, 0, 90, 48, true},
+        {1, 1, 256, 16, 8, 1, 0, 0, 150, 16, 0, 0, 0, 64, 24, false},
+        {3, 1, 30, 65, 65, 0, 10, 0, 150, 16, 0, 0, 0, 330, 195, false},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         check_layer(&cases[i], state);
@@ -672,7 +720,8 @@ static const struct {
     CMUnitTestFunction run;
 } checks[] = {{"buffers", buffers},    {"matmul and embed", matrices},
               {"rms_norm", norms},     {"add and swiglu", elementwise},
-              {"the window", windows}, {"the memory", memories}};
+              {"the window", windows}, {"merged tokens", merged_tokens},
+              {"the memory", memories}};
 enum { CHECKS = sizeof checks / sizeof *checks, MOST_CANDIDATES = 8 };
 
 int main(void) {

@@ -39,7 +39,12 @@ static struct engine *open_engine(const struct golden *g, const char *backend) {
 /* The largest difference to the golden logits, after so many tokens as they are for. */
 static double difference(const struct golden *g, const char *backend) {
     struct engine *e = open_engine(g, backend);
-    const struct session_options o = {g->window, g->keep, g->sinks, g->memory, g->writes};
+    const struct session_options o = {.window = g->window,
+                                      .keep = g->keep,
+                                      .merge = g->merge,
+                                      .sinks = g->sinks,
+                                      .memory = g->memory,
+                                      .writes = g->writes};
     struct error error = {0};
     struct session *s = session_create(e, &o, &error);
     token ids[512];

@@ -393,6 +393,24 @@ static void check_rows(const struct kernels *set) {
             near(y[j], slope * (s + x[j] * s * (1 - s)), fabs(slope) * (1 + fabs(x[j])));
             near(z[j], d[j] * x[j] * s, fabs(d[j] * x[j] * s));
         }
+        size_t first = 0;
+        for (size_t j = 1; j < n; j++) {
+            first = x[j] < x[first] ? j : first;
+        }
+        assert_int_equal(set->least(x, n), first);
+        x[n / 2] = x[n - 1] = -1000; /* of equals the first */
+        assert_int_equal(set->least(x, n), n / 2);
+        x[n / 2] = w[n / 2];
+        x[n - 1] = d[n - 1];
+        memcpy(y, d, n * sizeof *y);
+        for (size_t j = 0; j < n; j++) {
+            z[j] = 1 + fabsf(w[j]); /* counts */
+        }
+        set->pair_costs(y, x, z, 3, 2, n);
+        for (size_t j = 0; j < n; j++) {
+            const double cost = fmax(3 + (double)x[j] - 2 * (double)d[j], 0);
+            near(y[j], cost * 2 * z[j] / (2 + (double)z[j]), 3 + fabs(x[j]) + 2 * fabs(d[j]));
+        }
         set->exp(y, x, 15, n);
         for (size_t j = 0; j < n; j++) {
             const double v = exp(fmin(x[j], 15));

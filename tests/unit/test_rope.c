@@ -190,6 +190,30 @@ static void only_the_distance_counts(void **state) {
     rope_finish(&r);
 }
 
+static void the_mean_row_is_the_mean_of_the_rows(void **state) {
+    (void)state;
+    static const uint64_t spans[][2] = {{0, 1}, {7, 8}, {0, 2}, {256, 1024}, {1000, 1000000}};
+    const struct rope_config config = {.dims = 64, .base = 10000, .factor = 1};
+    struct rope r;
+    assert_true(rope_init(&r, &config, NULL));
+    r.frequency[5] = 0; /* a pair that does not turn at all */
+    for (size_t n = 0; n < sizeof spans / sizeof *spans; n++) {
+        double mean[64] = {0};
+        float row[64];
+        for (uint64_t p = spans[n][0]; p < spans[n][1]; p++) {
+            rope_row(&r, p, row);
+            for (int i = 0; i < 64; i++) {
+                mean[i] += (double)row[i] / (double)(spans[n][1] - spans[n][0]);
+            }
+        }
+        rope_mean_row(&r, spans[n][0], spans[n][1], row);
+        for (int i = 0; i < 64; i++) {
+            assert_float_equal(row[i], mean[i], 1e-5);
+        }
+    }
+    rope_finish(&r);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(frequencies_follow_the_formulas),
@@ -197,6 +221,7 @@ int main(void) {
         cmocka_unit_test(frequency_factors_divide),
         cmocka_unit_test(turns_are_complex_products),
         cmocka_unit_test(only_the_distance_counts),
+        cmocka_unit_test(the_mean_row_is_the_mean_of_the_rows),
     };
     return cmocka_run_group_tests_name("rope", tests, NULL, NULL);
 }

@@ -102,6 +102,7 @@ static void options_have_defaults(void **state) {
         struct session_options o = session_defaults(e);
         assert_int_equal(o.window, SESSION_WINDOW);
         assert_int_equal(o.keep, SESSION_KEEP);
+        assert_int_equal(o.merge, chunk ? 0 : SESSION_MERGE);
         assert_int_equal(o.sinks, 4);
         assert_int_equal(o.memory, chunk != 0);
         assert_true(o.writes);
@@ -119,6 +120,7 @@ static void options_have_defaults(void **state) {
                                            .chunk = chunk ? chunk : SESSION_CHUNK,
                                            .sinks = 4,
                                            .keep = SESSION_KEEP,
+                                           .merge = o.merge,
                                            .memory_width = chunk ? 32 : 0};
         assert_int_equal(session_state_bytes(s), 2 * window_layout(&shape).bytes);
         append(s, NULL, 0);
@@ -233,6 +235,8 @@ static const struct {
     {192, {.window = 192, .sinks = 4, .memory = true, .writes = true}},
     {3, {.window = 66, .sinks = 2, .keep = 2, .memory = true, .writes = true}},
     {1, {.window = 70, .sinks = 1, .keep = 3, .memory = true, .writes = true}},
+    {0, {.window = 64, .sinks = 4, .keep = 9, .merge = 20, .writes = true}},
+    {16, {.window = 80, .sinks = 4, .merge = 33, .memory = true, .writes = true}},
 };
 enum { SETTINGS = sizeof settings / sizeof *settings };
 

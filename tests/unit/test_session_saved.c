@@ -124,12 +124,13 @@ static void goes_on_as_if_it_had_never_stopped(void **state) {
         bool adapter;
         struct session_options options;
     } cases[] = {
-        {"llama", "reference", true, {96, 24, 4, true, true}},
-        {"llama", NULL, true, {96, 24, 4, true, true}},
-        {"qwen2", NULL, true, {64, 0, 4, true, true}},
-        {"qwen3", NULL, true, {64, 5, 0, true, false}},
-        {"llama", NULL, true, {64, 24, 4, false, true}},
-        {"qwen3", NULL, false, {64, 24, 4, false, true}},
+        {"llama", "reference", true, {96, 24, 0, 4, true, true}},
+        {"llama", NULL, true, {96, 24, 0, 4, true, true}},
+        {"qwen2", NULL, true, {64, 0, 9, 4, true, true}},
+        {"qwen3", NULL, true, {64, 5, 0, 0, true, false}},
+        {"llama", NULL, true, {64, 24, 0, 4, false, true}},
+        {"qwen3", NULL, false, {64, 24, 30, 4, false, true}},
+        {"llama", "reference", false, {64, 0, 70, 4, false, true}},
     };
     /* Inside a chunk, at its end, before and after the window fills, tokens are kept and clipped.
      */
@@ -157,6 +158,7 @@ static void goes_on_as_if_it_had_never_stopped(void **state) {
             struct session_options o = session_options(t);
             assert_int_equal(o.window, cases[c].options.window);
             assert_int_equal(o.keep, cases[c].options.keep);
+            assert_int_equal(o.merge, cases[c].options.merge);
             assert_int_equal(o.sinks, cases[c].options.sinks);
             assert_int_equal(o.memory, cases[c].options.memory);
             assert_int_equal(o.writes, cases[c].options.writes);
@@ -186,7 +188,7 @@ static void sizes_are_as_documented(void **state) {
     struct saved saved;
     save(s, &saved);
     assert_memory_equal(saved.parts[0].data, "ALLMEMS1", 8);
-    assert_int_equal(saved.parts[0].size, 8 + 4 + 32 + 32 + 12 + 2 + 8 + 4 * TINY_VOCABULARY + 32);
+    assert_int_equal(saved.parts[0].size, 8 + 4 + 32 + 32 + 16 + 2 + 8 + 4 * TINY_VOCABULARY + 32);
     assert_int_equal(saved.parts[1].size, session_state_bytes(s) / LAYERS + HASH_BYTES);
     /* A part is appended to what stands there, and its seal covers it alone. */
     struct bytes both = {0};
@@ -303,9 +305,10 @@ enum {
     AT_SPEC = 8,
     AT_WINDOW = 76,
     AT_KEEP = 80,
-    AT_SINKS = 84,
-    AT_POSITION = 90,
-    AT_LOGITS = 98
+    AT_MERGE = 84,
+    AT_SINKS = 88,
+    AT_POSITION = 94,
+    AT_LOGITS = 102
 };
 
 static void put_u32(struct bytes *b, size_t at, uint32_t v) {
@@ -329,6 +332,7 @@ static void headers_of_other_programs_are_refused(void **state) {
         {"window odd", AT_WINDOW, 97, "window is 97"},
         {"window huge", AT_WINDOW, UINT32_MAX - 15, "window is 4294967280"},
         {"keep huge", AT_KEEP, UINT32_MAX, "4294967295 kept"},
+        {"merge huge", AT_MERGE, UINT32_MAX, "4294967295 merged"},
         {"sinks", AT_SINKS, 17, "17 sinks"},
         {"position", AT_POSITION + 4, 1 << 22,
          "at position 18014398509482184, expected at most 9007199254740992"},
@@ -408,6 +412,7 @@ static void numbers_that_are_not_finite_are_refused(void **state) {
                                        .chunk = 16,
                                        .sinks = usual.sinks,
                                        .keep = usual.keep,
+                                       .merge = 11,
                                        .memory_width = 32};
     const struct window_layout l = window_layout(&shape);
     const struct {
@@ -417,12 +422,15 @@ static void numbers_that_are_not_finite_are_refused(void **state) {
     } cases[] = {
         {"key", l.keys + 6, true},         {"value", l.values, true},
         {"far key", l.far_keys + 2, true}, {"score", l.scores + 8, false},
-        {"rate", l.rates + 4, false},      {"weight", l.fast, false},
-        {"weight", l.evidence - 4, false}, {"evidence", l.evidence, false},
-        {"evidence", l.bytes - 4, false},
+        {"rate", l.rates + 4, false},      {"merged", l.merged + 8, false},
+        {"count", l.counts, false},        {"merged weight", l.fast - 64, false},
+        {"weight", l.fast, false},         {"weight", l.evidence - 4, false},
+        {"evidence", l.evidence, false},   {"evidence", l.bytes - 4, false},
     };
     struct engine *e = usual_engine();
-    struct session *s = read_text(e, &usual, 200);
+    struct session_options merging = usual;
+    merging.merge = shape.merge;
+    struct session *s = read_text(e, &merging, 200);
     struct saved saved;
     save(s, &saved);
     struct session *t = load_header(e, &saved.parts[0]);
@@ -436,7 +444,8 @@ static void numbers_that_are_not_finite_are_refused(void **state) {
                 at[0] = sign ? 0 : 1; /* NaN, then minus infinity */
                 at[1] = sign ? 0xfc : 0x7c;
             } else {
-                const float bad = sign ? -INFINITY : NAN;
+                const bool merged = cases[i].at >= l.merged && cases[i].at < l.fast;
+                const float bad = !sign ? NAN : merged ? -3e38f : -INFINITY;
                 memcpy(at, &bad, sizeof bad);
             }
             reseal(part);

@@ -41,6 +41,7 @@ static void counts_add_up_at_every_position(void **state) {
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
         struct window_shape s =
             shape_of(shapes[i].window, shapes[i].chunk, shapes[i].sinks, shapes[i].keep);
+        s.merge = (uint32_t)(i % 3 * 21); /* 0, 21 or 42 */
         assert_true(window_check(&s, NULL));
         uint64_t ring = 0, sinks = 0, kept = 0, written = 0;
         for (uint64_t p = 0; p < 700; p++) {
@@ -70,7 +71,9 @@ static void counts_add_up_at_every_position(void **state) {
             /* A prefix of the slots holds all that p sees; in a full ring also the hidden slots of
              * p's chunk. */
             uint64_t hidden = t >= window_ring(&s) ? t + s.chunk - p - 1 : 0;
-            assert_int_equal(window_visible(&s, p), ring + sinks + kept + hidden);
+            const uint64_t merged = written < s.merge ? written : s.merge;
+            assert_int_equal(window_merged_at(&s, t), merged);
+            assert_int_equal(window_visible(&s, p), ring + sinks + kept + merged + hidden);
             assert_true(window_visible(&s, p) <= window_slots(&s));
         }
     }
@@ -95,9 +98,10 @@ static void parts_of_the_state_do_not_overlap(void **state) {
             struct window_shape s =
                 shape_of(shapes[i].window, shapes[i].chunk, shapes[i].sinks, shapes[i].keep);
             s.memory_width = f;
+            s.merge = f / 2;
             struct window_layout l = window_layout(&s);
             const size_t M = s.kv_heads, e = s.head_dim, slots = window_slots(&s);
-            assert_int_equal(slots, s.window + s.chunk + s.sinks + s.keep);
+            assert_int_equal(slots, s.window + s.chunk + s.sinks + s.keep + s.merge);
             const struct {
                 size_t at, bytes;
             } parts[] = {
@@ -107,6 +111,9 @@ static void parts_of_the_state_do_not_overlap(void **state) {
                 {l.scores, M * slots * 4},
                 {l.rates, M * slots * 8},
                 {l.kept_at, M * s.keep * 4},
+                {l.merged, M * s.merge * 2 * e * 4},
+                {l.counts, M * s.merge * 4},
+                {l.weights, M * s.merge * 4},
                 {l.fast, M * f * e * 4},
                 {l.evidence, f ? M * 2 * e * 4 : 0},
                 {l.bytes, 0},
