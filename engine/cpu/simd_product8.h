@@ -44,7 +44,9 @@ static inline void pack8_block(const float *x, struct packed8 *p) {
     for (size_t half = 0; half < 2; half++) {
         vi sum = {0};
         for (size_t i = half * 16 / LANES; i < (half + 1) * 16 / LANES; i++) {
-            vi q = vi_of_float(v[i] * vf_set(inverse));
+            /* Within the limits but for what is not finite, which no integer stands for. */
+            const vf scaled = vf_max(vf_min(v[i] * vf_set(inverse), vf_set(127)), vf_set(-127));
+            vi q = vi_of_float(scaled);
             sum -= q;
             vi_store_bytes(p->q + i * LANES, q);
         }
