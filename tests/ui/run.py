@@ -20,6 +20,7 @@ screens without dots and expressions are replaced by what is there.
 """
 import difflib
 import os
+import random
 import re
 import shutil
 import sys
@@ -191,10 +192,22 @@ class Tap:
         return 1 if self.failed else 0
 
 
+def folder_of_digits():
+    """A new folder. Its path is read as part of some texts, and its digits are always as many tokens,
+    which letters are not."""
+    while True:
+        name = os.path.join(tempfile.gettempdir(), f"allmem-ui-{random.randrange(10**8):08}")
+        try:
+            os.mkdir(name, 0o700)
+            return name
+        except FileExistsError:
+            pass
+
+
 def main(arguments):
     update = "-u" in arguments
     tap = Tap()
-    work = tempfile.mkdtemp(prefix="allmem-ui-")
+    work = folder_of_digits()
     try:
         homes = Homes(work, os.environ["ALLMEM"], os.environ["TINY"])
         for path in (a for a in arguments if a != "-u"):
