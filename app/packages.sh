@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=sh
 #
-# The Debian 12 packages that building, running and testing AllMem needs: the one list, sourced by
-# app/quickstart.sh and tests/run.sh. Without those of the line with Vulkan it builds and runs too.
+# The Debian 12 packages that building and running AllMem needs, and those that its tests need beside
+# them: the one list, sourced by app/quickstart.sh and tests/run.sh. Without those of the line with
+# Vulkan it builds and runs too.
 
 allmem_packages="
 gcc libc6-dev pkg-config meson ninja-build git ca-certificates
@@ -12,8 +13,11 @@ libjansson-dev libinih-dev libutf8proc-dev libstemmer-dev
 libncurses-dev libmd4c-dev
 poppler-utils
 libcmocka-dev openssl
-libvulkan-dev glslc mesa-vulkan-drivers
+libvulkan-dev glslc
 "
+# A Vulkan device in software.
+# shellcheck disable=SC2034 # tests/run.sh takes it
+test_packages="mesa-vulkan-drivers"
 
 # The packages of the list that are not installed, on one line.
 missing_packages() {

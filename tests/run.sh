@@ -9,6 +9,7 @@ set -u
 root=$(cd "$(dirname "$0")/.." && pwd)
 # shellcheck source=app/packages.sh
 . "$root/app/packages.sh"
+allmem_packages="$allmem_packages $test_packages"
 
 # The summary line of a run that did not come to its tests.
 give_up() {
