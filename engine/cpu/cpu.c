@@ -50,7 +50,7 @@ static bool cpu_prepare(struct backend *backend, const struct window_shape *shap
     bool ok = cpu_reserve(&b->scratch, b->scratch_bytes * pool_threads(b->pool)) &&
               cpu_reserve(&b->packed, packed) && cpu_reserve(&b->turns, turns) &&
               cpu_reserve(&b->departed, turns) && cpu_reserve(&b->clipped, turns) &&
-              cpu_reserve(&b->middle, turns) &&
+              cpu_reserve(&b->middle, turns) && cpu_reserve(&b->mean, turns) &&
               cpu_reserve(&b->ones, shape->head_dim * sizeof(float)) &&
               cpu_attention_prepare(b, shape);
     for (size_t i = 0; ok && i < shape->head_dim; i++) {
@@ -64,7 +64,7 @@ static void cpu_destroy(struct backend *backend) {
     struct buffer *owned[] = {&b->scratch,        &b->packed,        &b->ones,  &b->sums,
                               &b->shares,         &b->parts,         &b->lse,   &b->leaving.keys,
                               &b->leaving.values, &b->leaving.rates, &b->turns, &b->departed,
-                              &b->clipped,        &b->middle};
+                              &b->clipped,        &b->middle,        &b->mean};
     for (size_t i = 0; i < sizeof owned / sizeof *owned; i++) {
         free(owned[i]->data);
     }

@@ -52,9 +52,10 @@ struct cpu_backend {
     struct buffer departed; /* of the same positions less W + C, where those are not negative */
     struct buffer clipped;  /* of t - D, for the chunks t that begin in the batch, in order */
     struct buffer middle;   /* of t + C/2, likewise */
+    struct buffer mean; /* of the distances of merged tokens, where a chunk begins in the batch */
 };
 
-/* Rows that one task of window_attend or memory_read takes on. */
+/* Rows that one task of a norm, of packing or of memory_read takes on. */
 enum { CPU_ROW_BLOCK = 32 };
 
 float *cpu_scratch(struct cpu_backend *b, size_t thread);

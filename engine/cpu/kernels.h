@@ -68,8 +68,8 @@ struct kernels {
     void (*add_scaled)(float *y, float a, const float *x, size_t n); /* y += a x */
     void (*scale)(float *x, float a, size_t n);                      /* x *= a */
     float (*square_sum)(const float *x, size_t n);
-    size_t (*least)(const float *x,
-                    size_t n); /* where the smallest is, the first of equals; n > 0 */
+    /* Where the smallest is, the first of equals; n > 0. */
+    size_t (*least)(const float *x, size_t n);
     /* row[j] = max(square + squares[j] - 2 row[j], 0) count counts[j] / (count + counts[j]): from
      * products of points to what merging one with each other costs (merge.h). */
     void (*pair_costs)(float *row, const float *squares, const float *counts, float square,

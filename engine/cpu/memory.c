@@ -180,8 +180,8 @@ static void read_block(void *context, size_t index, size_t thread) {
                             evidence_of(k, phi, state.z, e);
         const float gate = 1 / (1 + expf(-logit));
         float *out = step->out->data + (row * H + head) * e;
-        for (size_t i2 = 0; i2 < e; i2++) {
-            out[i2] = (1 - gate) * out[i2] + gate * p->alpha[head * e + i2] * o[j * e + i2];
+        for (size_t l = 0; l < e; l++) {
+            out[l] = (1 - gate) * out[l] + gate * p->alpha[head * e + l] * o[j * e + l];
         }
     }
 }

@@ -6,7 +6,6 @@
  */
 #pragma once
 
-#include "engine/cpu/simd_few.h"
 #include "engine/cpu/simd_panel.h"
 
 INLINE vf tile_step_bf16(vf sum, vu w, vu a) {
@@ -88,12 +87,8 @@ static inline size_t scores_scratch_bytes(size_t e) {
 
 enum { SCORE_ROWS = 64 }; /* queries for which a panel of keys is made once */
 
-static void scores(const float *q, size_t m, size_t ldq, const uint16_t *k, size_t n, size_t e,
-                   float scale, float *s, size_t lds, void *scratch) {
-    if (few_fit(m, e)) {
-        few_scores(q, m, ldq, k, n, e, scale, s, lds);
-        return;
-    }
+static void panel_scores(const float *q, size_t m, size_t ldq, const uint16_t *k, size_t n,
+                         size_t e, float scale, float *s, size_t lds, void *scratch) {
     uint16_t rows[SCORE_ROWS][PANEL_STEPS]; /* of q */
     struct tile_job job = {.a = rows,
                            .a_row = PANEL_STEPS / 2,
@@ -146,12 +141,8 @@ static inline size_t mix_scratch_bytes(size_t e) {
 
 enum { MIX_ROWS = 4 * TILE_TOKENS };
 
-static void mix(const float *p, size_t m, size_t ldp, const uint16_t *v, size_t n, size_t e,
-                float *o, size_t ldo, void *scratch) {
-    if (few_fit(m, e)) {
-        few_mix(p, m, ldp, v, n, e, o, ldo);
-        return;
-    }
+static void panel_mix(const float *p, size_t m, size_t ldp, const uint16_t *v, size_t n, size_t e,
+                      float *o, size_t ldo, void *scratch) {
     uint16_t rows[MIX_ROWS][PANEL_STEPS]; /* of p */
     size_t panel_size = PANEL_STEPS / 2 * TILE_VECTORS;
     struct tile_job job = {

@@ -6,7 +6,6 @@
  */
 #pragma once
 
-#include "engine/cpu/simd_few.h"
 #include "engine/cpu/simd_panel.h"
 
 /* Activations are packed as they are. */
@@ -48,12 +47,8 @@ static inline size_t scores_scratch_bytes(size_t e) {
     return e * TILE_COLUMNS * sizeof(float);
 }
 
-static void scores(const float *q, size_t m, size_t ldq, const uint16_t *k, size_t n, size_t e,
-                   float scale, float *s, size_t lds, void *scratch) {
-    if (few_fit(m, e)) {
-        few_scores(q, m, ldq, k, n, e, scale, s, lds);
-        return;
-    }
+static void panel_scores(const float *q, size_t m, size_t ldq, const uint16_t *k, size_t n,
+                         size_t e, float scale, float *s, size_t lds, void *scratch) {
     struct tile_job job = {.a = q,
                            .a_row = ldq,
                            .a_step = 1,
@@ -78,12 +73,8 @@ static inline size_t mix_scratch_bytes(size_t e) {
     return PANEL_STEPS * TILE_COLUMNS * sizeof(float);
 }
 
-static void mix(const float *p, size_t m, size_t ldp, const uint16_t *v, size_t n, size_t e,
-                float *o, size_t ldo, void *scratch) {
-    if (few_fit(m, e)) {
-        few_mix(p, m, ldp, v, n, e, o, ldo);
-        return;
-    }
+static void panel_mix(const float *p, size_t m, size_t ldp, const uint16_t *v, size_t n, size_t e,
+                      float *o, size_t ldo, void *scratch) {
     struct tile_job job = {.a_row = ldp, .a_step = 1, .panel = scratch, .ldc = ldo, .scale = 1};
     for (size_t j = 0; j < n; j += PANEL_STEPS) {
         job.a = p + j;

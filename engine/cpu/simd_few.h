@@ -2,7 +2,7 @@
  *
  * Attention of the few queries that share a key-value head while one token is decoded, in fp32:
  * keys and values are read as they stand, once for up to FEW queries. Bound: the memory they come
- * from. More queries than MOST_FEW are worth a panel (simd_gemm.h).
+ * from. More queries than MOST_FEW are worth a panel (simd_batch_f32.h, simd_batch_bf16.h).
  */
 #pragma once
 

@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include "engine/cpu/simd_few.h"
 #include "engine/cpu/simd_gemm.h"
 #include "engine/cpu/simd_product8.h"
 #include "engine/cpu/simd_rows.h"
@@ -51,6 +52,24 @@ static size_t attention_scratch_bytes(size_t n, size_t e) {
     (void)n;
     size_t a = scores_scratch_bytes(e), b = mix_scratch_bytes(e);
     return a > b ? a : b;
+}
+
+static void scores(const float *q, size_t m, size_t ldq, const uint16_t *k, size_t n, size_t e,
+                   float scale, float *s, size_t lds, void *scratch) {
+    if (few_fit(m, e)) {
+        few_scores(q, m, ldq, k, n, e, scale, s, lds);
+    } else {
+        panel_scores(q, m, ldq, k, n, e, scale, s, lds, scratch);
+    }
+}
+
+static void mix(const float *p, size_t m, size_t ldp, const uint16_t *v, size_t n, size_t e,
+                float *o, size_t ldo, void *scratch) {
+    if (few_fit(m, e)) {
+        few_mix(p, m, ldp, v, n, e, o, ldo);
+    } else {
+        panel_mix(p, m, ldp, v, n, e, o, ldo, scratch);
+    }
 }
 
 static void batch_multiply(enum quant_type type, const void *w, size_t rows, size_t k,

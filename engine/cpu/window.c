@@ -31,8 +31,12 @@ void cpu_positions(struct backend *backend, const struct rope *rope, const struc
         }
         rope_row(rope, p > s->clip ? p - s->clip : 0, clipped);
         clipped += rope->dims;
-        rope_row(rope, p + s->chunk / 2, middle);
-        middle += rope->dims;
+        if (s->merge) {
+            const struct window_distances far = window_merged_distances(s);
+            rope_row(rope, p + s->chunk / 2, middle);
+            rope_mean_row(rope, far.from, far.to, b->mean.data);
+            middle += rope->dims;
+        }
     }
 }
 
@@ -256,13 +260,11 @@ static void merge_head(void *context, size_t m, size_t thread) {
     const size_t e = v.s.head_dim, G = v.s.merge, fresh = b->leaving.count;
     const size_t before = window_merged_at(&v.s, t - v.s.chunk), after = window_merged_at(&v.s, t);
     float *merged = v.merged + m * G * 2 * e, *counts = v.counts + m * G;
-    float *mean_turn = cpu_scratch(b, thread), *keys = mean_turn + e;
+    float *keys = cpu_scratch(b, thread);
     struct merge_points p = {keys, keys + (G + v.s.chunk) * e, keys + (G + v.s.chunk) * 2 * e,
                              before + fresh, e};
     float *rest = p.counts + (G + v.s.chunk + 15) / 16 * 16;
 
-    const struct window_distances far = window_merged_distances(&v.s);
-    rope_mean_row(b->rope, far.from, far.to, mean_turn);
     for (size_t i = 0; i < before; i++) {
         memcpy(p.keys + i * e, merged + i * 2 * e, e * sizeof *merged);
         memcpy(p.values + i * e, merged + (i * 2 + 1) * e, e * sizeof *merged);
@@ -272,7 +274,7 @@ static void merge_head(void *context, size_t m, size_t thread) {
         const size_t from = (m * v.s.chunk + i) * e;
         float *key = p.keys + (before + i) * e;
         memcpy(key, b->leaving.keys.data + from, e * sizeof *key);
-        rope_turn(b->rope, mean_turn, true, key);
+        rope_turn(b->rope, b->mean.data, true, key);
         memcpy(p.values + (before + i) * e, b->leaving.values.data + from, e * sizeof *key);
         p.counts[before + i] = 1;
     }
@@ -303,7 +305,7 @@ void cpu_window_merge(struct backend *backend, const struct attention_step *step
 
 size_t cpu_window_scratch(const struct window_shape *s) {
     const size_t points = s->merge + s->chunk;
-    return s->merge ? s->head_dim * (1 + 2 * points) + points + 16 + merge_scratch(points) : 0;
+    return s->merge ? s->head_dim * 2 * points + points + 16 + merge_scratch(points) : 0;
 }
 
 /* ---- new rows ---- */

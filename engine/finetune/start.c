@@ -50,14 +50,11 @@ static void far_maps(const struct rope *rope, struct far_distances distances, si
     }
     const size_t half = rope->dims / 2, step = rope->interleaved ? 2 : 1,
                  apart = rope->interleaved ? 1 : half;
+    float row[MODEL_MAX_HEAD];
+    rope_mean_row(rope, distances.from, distances.to, row);
     for (size_t i = 0; i < half; i++) {
-        double c = 0, s = 0;
-        for (size_t distance = distances.from; distance < distances.to; distance++) {
-            c += cos((double)distance * rope->frequency[i]);
-            s += sin((double)distance * rope->frequency[i]);
-        }
-        const double count = (double)(distances.to - distances.from);
-        const double root = sqrt(hypot(c, s) / count), size = root * count + 1e-30;
+        const double c = (double)row[i], s = (double)row[half + i];
+        const double root = sqrt(hypot(c, s)), size = root + 1e-30;
         const size_t a = i * step, b = a + apart;
         of_q[a * e + a] = of_q[b * e + b] = (float)(c / size);
         of_q[a * e + b] = (float)(-s / size);

@@ -7,10 +7,6 @@
 /* Of the shaders: rows of a matrix per workgroup of matvec, tile of matmul, threads. */
 enum { VECTOR_ROWS = 4, TILE_ROWS = 64, TILE_N = 32, EMBED_THREADS = 64, THREADS = 128 };
 
-static size_t divide_up(size_t n, size_t by) {
-    return (n + by - 1) / by;
-}
-
 void vulkan_embed(struct backend *backend, struct buffer *y, struct matrix *m, const int32_t *ids,
                   size_t n) {
     struct vulkan_backend *b = (struct vulkan_backend *)backend;

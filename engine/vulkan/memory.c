@@ -19,10 +19,6 @@ struct vulkan_branch {
     struct vulkan_branch *next;
 };
 
-static size_t divide_up(size_t n, size_t by) {
-    return (n + by - 1) / by;
-}
-
 bool vulkan_memory_load(struct backend *backend, const struct memory_branch *p,
                         const struct window_shape *s, struct error *error) {
     struct vulkan_backend *b = (struct vulkan_backend *)backend;

@@ -59,7 +59,7 @@ void vulkan_window_merge(struct backend *backend, const struct attention_step *s
     const uint32_t M = s->kv_heads, before = window_merged_at(s, t - s->chunk);
     const uint32_t after = window_merged_at(s, t);
     const uint32_t fresh = (uint32_t)(window_written_at(s, t) - window_written_at(s, t - s->chunk));
-    const uint32_t count = before + fresh, side = (count + COST_SIDE - 1) / COST_SIDE;
+    const uint32_t count = before + fresh, side = (uint32_t)divide_up(count, COST_SIDE);
     if (after == 0) {
         return;
     }

@@ -73,6 +73,10 @@ struct vulkan_backend {
     uint64_t from; /* the batch's first position */
 };
 
+static inline size_t divide_up(size_t n, size_t by) {
+    return (n + by - 1) / by;
+}
+
 /* Where a buffer begins, plus `at` bytes, for push constants. */
 VkDeviceAddress vulkan_address(const struct buffer *buffer, size_t at);
 /* Makes `*buffer` at least this long; what was in it is lost. */

@@ -13,10 +13,6 @@
 enum { WANTED_GROUPS = 256, LEAST_SEGMENT = 128 };
 enum { MOST_QUERIES = 16 };
 
-static size_t divide_up(size_t n, size_t by) {
-    return (n + by - 1) / by;
-}
-
 /* ---- room ---- */
 
 /* Tiles of attention in 32 KiB of shared memory: queries and slots of `e` floats. */
