@@ -10,7 +10,7 @@
 #include "engine/model.h"
 
 /* The form of the memory that this program computes; a file of another one is refused. */
-enum { ADAPTER_SPEC = 2 };
+enum { ADAPTER_SPEC = 3 };
 
 /* One layer's branch, fp32. H query heads, M memory heads, e head_dim, d width, f memory width. */
 struct memory_branch {

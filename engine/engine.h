@@ -71,7 +71,7 @@ size_t engine_devices(struct engine_device *devices, size_t most, struct error *
 enum {
     SESSION_WINDOW = 2048,
     SESSION_KEEP = 512,
-    SESSION_MERGE = 256,
+    SESSION_MERGE = 512,
     SESSION_SINKS = 4,
     SESSION_CHUNK = 64
 };

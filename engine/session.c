@@ -15,8 +15,9 @@
 static const double PASS_SECONDS = 0.2;
 /* The least that a pass of a longer append has, up to whole chunks. */
 enum { PASS_UNIT = 64 };
-/* The largest part of a backend's scratch: attention scores of this many rows per thread. */
-enum { SCORE_ROWS = 32 };
+/* The largest parts of a backend's scratch: attention scores of this many rows per thread, and what
+ * merging each pair of a head's merged tokens would cost. */
+enum { SCORE_ROWS = 64 };
 
 struct session_options session_defaults(const struct engine *e) {
     const struct adapter *a = &e->adapter;
@@ -64,11 +65,14 @@ static void start_memory(struct session *s) {
 
 static bool fits(struct engine *e, const struct window_shape *shape, size_t state,
                  struct error *error) {
+    const size_t points = shape->merge + shape->chunk;
+    const size_t costs = shape->merge ? shape->kv_heads * points * points : 0;
+    const size_t scores = SCORE_ROWS * (size_t)window_slots(shape) * e->info.threads;
     struct plan plan = {
         .weights = e->map.size,
         .adapter = e->adapter.branches ? 2 * e->adapter.map.size : 0,
         .activations = transformer_bytes(&e->model),
-        .working = SCORE_ROWS * sizeof(float) * window_slots(shape) * e->info.threads,
+        .working = sizeof(float) * (scores + costs),
         .state = state,
     };
     if (!plan_check(&plan, e->taken, plan_free_memory(), shape, error)) {

@@ -88,8 +88,11 @@ uint64_t window_written_at(const struct window_shape *s, uint64_t t) {
 }
 
 uint32_t window_merged_at(const struct window_shape *s, uint64_t t) {
-    uint64_t written = window_written_at(s, t);
-    return written < s->merge ? (uint32_t)written : s->merge;
+    const uint64_t written = window_written_at(s, t), G = s->merge, half = (G + 1) / 2;
+    if (G == 0 || written <= G) {
+        return G ? (uint32_t)written : 0;
+    }
+    return (uint32_t)(G - half + 1 + (written - G - 1) % half);
 }
 
 struct window_distances window_merged_distances(const struct window_shape *s) {

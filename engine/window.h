@@ -84,10 +84,12 @@ uint32_t window_sinks_at(const struct window_shape *s, uint64_t t);
 uint32_t window_kept_at(const struct window_shape *s, uint64_t t);
 /* Tokens per head that are in the memory. */
 uint64_t window_written_at(const struct window_shape *s, uint64_t t);
-uint32_t window_merged_at(const struct window_shape *s, uint64_t t); /* places in use, of G */
+/* Places in use, of G: what is written takes places of its own until there are none, then all are
+ * merged into half as many. Merging compares all pairs, so it is done at once for many. */
+uint32_t window_merged_at(const struct window_shape *s, uint64_t t);
 /* Merged tokens stand for many distances: their keys are turned back by the mean of the turns in
- * [from, to) = [W/2, 2W), and not beyond D. Measured: a mean over all that may be, up to D, keeps too
- * little of the turns, and one distance too much. */
+ * [from, to) = [W/2, 2W), and not beyond D. Measured: a mean over all that may be, up to D, keeps
+ * too little of the turns, and one distance too much. */
 struct window_distances {
     uint64_t from, to;
 };

@@ -1,10 +1,10 @@
 #version 460
 // SPDX-License-Identifier: Apache-2.0
 //
-// Merges the cheapest pair of points of a head, the second into the first, until `most` are left;
-// then lists those and limits the sum of their sizes. A workgroup takes a head. One merge follows
+// Merges the cheapest pair of points of a head, the second into the first, until `after` are
+// left; then lists those and limits the sum of their sizes. A workgroup takes a head. One merge follows
 // another, but what belongs to one merge is done by all threads: what the pair costs with the
-// others (Lance and Williams, as in engine/cpu/merge.c), and the nearest other of each point that
+// others (as in engine/cpu/merge.c), and the nearest other of each point that
 // lost its own. Of equal costs the first pair goes.
 #extension GL_GOOGLE_include_directive : require
 #define COHERENT coherent
@@ -70,7 +70,7 @@ void find_nearest_of_listed(uint m) {
 }
 
 void merge_cheapest(uint m) {
-    uint thread = gl_LocalInvocationIndex, size = m * (most + chunk);
+    uint thread = gl_LocalInvocationIndex, size = sizes_of(m);
     best[thread] = NO_PAIR;
     best_at[thread] = 0;
     for (uint l = thread; l < count; l += THREADS) {
@@ -87,7 +87,9 @@ void merge_cheapest(uint m) {
         listed = 0;
     }
     meet();
-    float share = b / (a + b);
+    float share = b / (a + b), slack = inversesqrt(a), other_slack = inversesqrt(b);
+    float whole_slack = inversesqrt(a + b);
+    between *= share * (1 - share) * (slack + other_slack);
     for (uint c = thread; c < 2 * head_dim; c += THREADS) {
         uint to = point_of(m, i) + c;
         points.at[to] = points.at[to] * (1 - share) + share * points.at[point_of(m, j) + c];
@@ -103,8 +105,10 @@ void merge_cheapest(uint m) {
             sizes.at[size + j] = 0;
             least[j] = NO_PAIR;
         } else if (n > 0) {
-            float cost = ((a + n) * costs.at[row_i + l] + (b + n) * costs.at[row_j + l] -
-                          n * between) / (a + b + n);
+            float own = inversesqrt(n);
+            float cost = (1 - share) * (slack + own) * costs.at[row_i + l] +
+                         share * (other_slack + own) * costs.at[row_j + l] - between;
+            cost = max(cost, 0) / (whole_slack + own);
             costs.at[row_i + l] = cost;
             costs.at[row + i] = cost;
             costs.at[row + j] = NO_PAIR;
@@ -122,7 +126,7 @@ void merge_cheapest(uint m) {
 
 // A thread takes points that follow each other.
 void list_left(uint m) {
-    uint thread = gl_LocalInvocationIndex, size = m * (most + chunk);
+    uint thread = gl_LocalInvocationIndex, size = sizes_of(m);
     uint each = (count + THREADS - 1) / THREADS;
     uint first = min(thread * each, count), end = min(first + each, count), living = 0;
     float sum = 0;
@@ -146,7 +150,7 @@ void list_left(uint m) {
     uint to = best_at[thread] - living, all = best_at[THREADS - 1];
     for (uint l = first; l < end; l++) {
         float n = sizes.at[size + l];
-        if (n > 0 && to < most) {
+        if (n > 0 && to < after) {
             n = total > limit ? max(n * (limit / total), LEAST_COUNT) : n;
             left.at[m * most + to] = l;
             counts.at[m * most + to] = n;
@@ -155,14 +159,14 @@ void list_left(uint m) {
         }
     }
     // A saved state whose costs are no numbers may leave less.
-    for (uint l = all + thread; l < min(count, most); l += THREADS) {
+    for (uint l = all + thread; l < after; l += THREADS) {
         left.at[m * most + l] = 0;
     }
 }
 
 void main() {
     uint m = gl_WorkGroupID.x, thread = gl_LocalInvocationIndex;
-    if (count > most) {
+    if (count > after) {
         for (uint l = thread; l < count; l += THREADS) {
             list[l] = l;
         }
@@ -171,7 +175,7 @@ void main() {
         }
         barrier();
         find_nearest_of_listed(m);
-        for (uint points_left = count; points_left > most; points_left--) {
+        for (uint points_left = count; points_left > after; points_left--) {
             merge_cheapest(m);
         }
     }

@@ -14,7 +14,7 @@ void main() {
     uint i = gl_WorkGroupID.x, m = gl_WorkGroupID.y, thread = gl_LocalInvocationIndex;
     uint to = point_of(m, i), width = 2 * head_dim;
     if (thread == 0) { // a saved state may say anything
-        sizes.at[m * (most + chunk) + i] =
+        sizes.at[sizes_of(m) + i] =
             i < before ? max(counts.at[m * most + i], LEAST_COUNT) : 1;
     }
     if (i < before) {

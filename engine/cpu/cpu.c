@@ -43,7 +43,6 @@ static bool cpu_prepare(struct backend *backend, const struct window_shape *shap
     size_t scratch = larger(k->batch.scratch_bytes(widest), k->single.scratch_bytes(widest));
     scratch = larger(scratch, cpu_attention_scratch(b, shape) * sizeof(float));
     scratch = larger(scratch, cpu_memory_scratch(shape) * sizeof(float));
-    scratch = larger(scratch, cpu_window_scratch(shape) * sizeof(float));
     b->scratch_bytes = larger(b->scratch_bytes, (scratch + 63) / 64 * 64);
     size_t packed = rows * larger(k->batch.packed_bytes(widest), k->single.packed_bytes(widest));
     size_t turns = (rows + shape->chunk) * shape->head_dim * sizeof(float);
@@ -52,7 +51,7 @@ static bool cpu_prepare(struct backend *backend, const struct window_shape *shap
               cpu_reserve(&b->departed, turns) && cpu_reserve(&b->clipped, turns) &&
               cpu_reserve(&b->middle, turns) && cpu_reserve(&b->mean, turns) &&
               cpu_reserve(&b->ones, shape->head_dim * sizeof(float)) &&
-              cpu_attention_prepare(b, shape);
+              cpu_attention_prepare(b, shape) && cpu_merged_prepare(b, shape);
     for (size_t i = 0; ok && i < shape->head_dim; i++) {
         b->ones.data[i] = 1;
     }
@@ -64,7 +63,7 @@ static void cpu_destroy(struct backend *backend) {
     struct buffer *owned[] = {&b->scratch,        &b->packed,        &b->ones,  &b->sums,
                               &b->shares,         &b->parts,         &b->lse,   &b->leaving.keys,
                               &b->leaving.values, &b->leaving.rates, &b->turns, &b->departed,
-                              &b->clipped,        &b->middle,        &b->mean};
+                              &b->clipped,        &b->middle,        &b->mean,  &b->merging.heads};
     for (size_t i = 0; i < sizeof owned / sizeof *owned; i++) {
         free(owned[i]->data);
     }

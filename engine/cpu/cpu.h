@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Private to the CPU backend: its struct, shared by the files that fill the operations table.
- * cpu.c has buffers and the dense operations, window.c the moving of tokens, attention.c the
- * attention over them, memory.c the memory branch.
+ * cpu.c has buffers and the dense operations, window.c the moving of tokens, merged.c the merging
+ * of those that leave, attention.c the attention over all of them, memory.c the memory branch.
  */
 #pragma once
 
@@ -29,6 +29,12 @@ struct leaving {
     struct buffer rates;  /* [M][C][WINDOW_RATES] */
 };
 
+/* Merged tokens at work, per memory head: the points, and what merging them takes. */
+struct merging {
+    struct buffer heads; /* [M][head_floats] */
+    size_t head_floats;
+};
+
 struct cpu_backend {
     struct backend base;
     const struct kernels *kernels;
@@ -44,6 +50,7 @@ struct cpu_backend {
     struct buffer parts;  /* window_attend of one row: [H][segments][e] */
     struct buffer lse;    /* [C][H]: log-sum-exp of the rows of the last window_attend */
     struct leaving leaving;
+    struct merging merging;
 
     /* Turns of the current batch, in rows of rope->dims floats. */
     const struct rope *rope;
@@ -58,13 +65,15 @@ struct cpu_backend {
 /* Rows that one task of a norm, of packing or of memory_read takes on. */
 enum { CPU_ROW_BLOCK = 32 };
 
+/* The row in `clipped` or `middle` that belongs to chunk t. */
+size_t cpu_chunk_row(const struct cpu_backend *b, const struct window_shape *s, uint64_t t);
 float *cpu_scratch(struct cpu_backend *b, size_t thread);
 /* Floats of scratch that an operation needs per thread. */
 size_t cpu_attention_scratch(const struct cpu_backend *b, const struct window_shape *s);
 size_t cpu_memory_scratch(const struct window_shape *s);
-size_t cpu_window_scratch(const struct window_shape *s);
 /* Makes room in b's own buffers for an operation on this shape. */
 bool cpu_attention_prepare(struct cpu_backend *b, const struct window_shape *s);
+bool cpu_merged_prepare(struct cpu_backend *b, const struct window_shape *s);
 bool cpu_reserve(struct buffer *buffer, size_t bytes);
 
 void cpu_positions(struct backend *backend, const struct rope *rope,

@@ -32,6 +32,13 @@ struct product {
     size_t (*scratch_bytes)(size_t k);
 };
 
+/* See merged_costs. */
+struct merged_pair {
+    float part, other_part;                /* shares of the whole's count */
+    float slack, other_slack, whole_slack; /* 1 / sqrt(count) */
+    float between;                         /* part other_part |x - y|^2 */
+};
+
 struct kernels {
     const char *name; /* "reference", "avx2", "avxvnni", "avx512", "avx512bf16" */
     bool (*runs_here)(void);
@@ -70,10 +77,19 @@ struct kernels {
     float (*square_sum)(const float *x, size_t n);
     /* Where the smallest is, the first of equals; n > 0. */
     size_t (*least)(const float *x, size_t n);
-    /* row[j] = max(square + squares[j] - 2 row[j], 0) count counts[j] / (count + counts[j]): from
-     * products of points to what merging one with each other costs (merge.h). */
-    void (*pair_costs)(float *row, const float *squares, const float *counts, float square,
-                       float count, size_t n);
+    /* Of merge.h's costs. From products of points: row[j] becomes the cost
+     * max(square + squares[j] - 2 row[j], 0) / (slack + slacks[j]). */
+    void (*pair_costs)(float *row, const float *squares, const float *slacks, float square,
+                       float slack, size_t n);
+    /* From what two parts cost with each other point, row and other, to what their whole does:
+     * row[j] <- max(part (slack + slacks[j]) row[j] + other_part (other_slack + slacks[j]) other[j]
+     *               - between, 0) / (whole_slack + slacks[j]). INFINITY stays. */
+    void (*merged_costs)(float *row, const float *other, const float *slacks,
+                         const struct merged_pair *pair, size_t n);
+    /* Where row[j] < bounds[j]: bounds[j] <- row[j], nearest[j] <- i. Elsewhere, where nearest[j]
+     * is i or gone: nearest[j] <- j. */
+    void (*now_nearer)(const float *row, float *bounds, int32_t *nearest, int32_t i, int32_t gone,
+                       size_t n);
     void (*to_f16)(uint16_t *y, const float *x, size_t n); /* round to nearest even */
     void (*from_f16)(float *y, const uint16_t *x, size_t n);
 };

@@ -34,6 +34,8 @@ const struct kernels kernels_avxvnni = {
     .square_sum = square_sum,
     .least = least,
     .pair_costs = pair_costs,
+    .merged_costs = merged_costs,
+    .now_nearer = now_nearer,
     .to_f16 = to_f16,
     .from_f16 = from_f16,
 };

@@ -197,11 +197,31 @@ static size_t least(const float *x, size_t n) {
     return best;
 }
 
-static void pair_costs(float *row, const float *squares, const float *counts, float square,
-                       float count, size_t n) {
+static void pair_costs(float *row, const float *squares, const float *slacks, float square,
+                       float slack, size_t n) {
     for (size_t j = 0; j < n; j++) {
-        const float distance = fmaxf(square + squares[j] - 2 * row[j], 0);
-        row[j] = distance * (count * counts[j] / (count + counts[j]));
+        row[j] = fmaxf(square + squares[j] - 2 * row[j], 0) / (slack + slacks[j]);
+    }
+}
+
+static void merged_costs(float *row, const float *other, const float *slacks,
+                         const struct merged_pair *p, size_t n) {
+    for (size_t j = 0; j < n; j++) {
+        const float distance = p->part * (p->slack + slacks[j]) * row[j] +
+                               p->other_part * (p->other_slack + slacks[j]) * other[j] - p->between;
+        row[j] = fmaxf(distance, 0) / (p->whole_slack + slacks[j]);
+    }
+}
+
+static void now_nearer(const float *row, float *bounds, int32_t *nearest, int32_t i, int32_t gone,
+                       size_t n) {
+    for (size_t j = 0; j < n; j++) {
+        if (row[j] < bounds[j]) {
+            bounds[j] = row[j];
+            nearest[j] = i;
+        } else if (nearest[j] == i || nearest[j] == gone) {
+            nearest[j] = (int32_t)j;
+        }
     }
 }
 
@@ -229,6 +249,8 @@ const struct kernels kernels_reference = {
     .square_sum = square_sum,
     .least = least,
     .pair_costs = pair_costs,
+    .merged_costs = merged_costs,
+    .now_nearer = now_nearer,
     .to_f16 = to_f16,
     .from_f16 = from_f16,
 };

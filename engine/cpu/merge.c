@@ -1,119 +1,182 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The costs of all pairs are computed once, by one product; what a merged pair would cost with each
- * other point follows from what its two parts would have (Lance and Williams, 1967).
+ * The costs of all pairs are computed once, by matrix products; what a merged pair would cost with
+ * each other point follows from what its two parts would have. A merge rewrites one row of the
+ * matrix; the other rows' columns follow when such a row is next looked at.
  */
 #include "engine/cpu/merge.h"
 
 #include <math.h>
-#include <stdint.h>
 #include <string.h>
 
-/* cost [count][count], INFINITY on the diagonal and wherever a point is gone; the nearest other of
- * each point and what merging with it costs. Where a point's nearest was merged, nothing of the
- * point has become cheaper than what stood there (Ward's costs have this property): its nearest is
- * then itself, for unknown, and its least cost a bound from below, until it is looked for again. */
+/* cost [count][count], INFINITY on the diagonal and wherever a point is gone; a lower bound of what
+ * merging a point costs, and with which it costs that. Where a point's nearest was merged it is
+ * itself, for unknown, until it is looked for again. */
 struct costs {
-    size_t count;
-    float *cost;
-    float *least;
-    uint32_t *nearest;
+    size_t count, merges;
+    float *cost, *mean, *centred; /* mean [2 width], centred [count][2 width] */
+    float *squares;               /* |centred|^2 */
+    float *slacks;                /* 1 / sqrt(count) */
+    float *bounds;
+    int32_t *nearest;
+    int32_t *into, *gone; /* [merges]: which went into which */
+    int32_t *seen;        /* the merges that a row knows of */
 };
 
-static void find_nearest(const struct kernels *k, struct costs *c, size_t i) {
-    const float *row = c->cost + i * c->count;
-    c->nearest[i] = (uint32_t)k->least(row, c->count);
-    c->least[i] = row[c->nearest[i]];
+static size_t rounded(size_t n) {
+    return (n + 15) / 16 * 16;
 }
 
-static struct costs all_costs(const struct kernels *k, const struct merge_points *p,
-                              float *scratch) {
-    const size_t n = p->count, width = p->width;
-    struct costs c = {n, scratch, scratch + n * n, (uint32_t *)(void *)(scratch + n * n + n)};
-    float *square = scratch + n * n + 2 * n;
-    k->gemm(false, true, n, n, width, p->keys, width, p->keys, width, c.cost, n, false);
-    for (size_t i = 0; i < n; i++) {
-        square[i] = c.cost[i * n + i];
-    }
-    for (size_t i = 0; i < n; i++) {
-        float *row = c.cost + i * n;
-        k->pair_costs(row, square, p->counts, square[i], p->counts[i], n);
-        row[i] = INFINITY;
-        find_nearest(k, &c, i);
-    }
+static float *take(float **at, size_t floats) {
+    float *here = *at;
+    *at += rounded(floats);
+    return here;
+}
+
+static int32_t *take_numbers(float **at, size_t n) {
+    return (int32_t *)(void *)take(at, n);
+}
+
+static struct costs costs_in(float *scratch, size_t n, size_t width) {
+    struct costs c = {.count = n};
+    c.cost = take(&scratch, n * n);
+    c.mean = take(&scratch, 2 * width);
+    c.centred = take(&scratch, n * 2 * width);
+    c.squares = take(&scratch, n);
+    c.slacks = take(&scratch, n);
+    c.bounds = take(&scratch, n);
+    c.nearest = take_numbers(&scratch, n);
+    c.into = take_numbers(&scratch, n);
+    c.gone = take_numbers(&scratch, n);
+    c.seen = take_numbers(&scratch, n);
     return c;
 }
 
-static void average(const struct kernels *k, float *to, const float *from, float share,
-                    size_t width) {
-    k->scale(to, 1 - share, width);
-    k->add_scaled(to, share, from, width);
+size_t merge_scratch(size_t count, size_t width) {
+    return rounded(count * count) + rounded(2 * width) + rounded(count * 2 * width) +
+           7 * rounded(count);
+}
+
+/* ---- the costs of all pairs ---- */
+
+/* Sum of squares of columns [from, from + width). */
+static double sum_of_squares(const struct kernels *k, const struct costs *c, size_t from,
+                             size_t width) {
+    double sum = 0;
+    for (size_t i = 0; i < c->count; i++) {
+        sum += (double)k->square_sum(c->centred + i * 2 * width + from, width);
+    }
+    return sum;
+}
+
+void merge_prepare(const struct kernels *k, const struct merge_points *p, float *scratch) {
+    const struct costs c = costs_in(scratch, p->count, p->width);
+    const size_t n = p->count, wide = 2 * p->width;
+    memset(c.mean, 0, wide * sizeof *c.mean);
+    for (size_t i = 0; i < n; i++) {
+        k->add_scaled(c.mean, 1 / (float)n, p->points + i * wide, wide);
+    }
+    for (size_t i = 0; i < n; i++) {
+        memcpy(c.centred + i * wide, p->points + i * wide, wide * sizeof *c.mean);
+        k->add_scaled(c.centred + i * wide, -1, c.mean, wide);
+        c.slacks[i] = 1 / sqrtf(p->counts[i]);
+    }
+    const double keys = sum_of_squares(k, &c, 0, p->width),
+                 values = sum_of_squares(k, &c, p->width, p->width);
+    const float unit = values > 0 ? (float)sqrt(keys / values) : 0;
+    for (size_t i = 0; i < n; i++) {
+        k->scale(c.centred + i * wide + p->width, unit, p->width);
+        c.squares[i] = k->square_sum(c.centred + i * wide, wide);
+    }
+}
+
+void merge_costs(const struct kernels *k, const struct merge_points *p, size_t from, size_t rows,
+                 float *scratch) {
+    const struct costs c = costs_in(scratch, p->count, p->width);
+    const size_t n = p->count, wide = 2 * p->width;
+    k->gemm(false, true, rows, n, wide, c.centred + from * wide, wide, c.centred, wide,
+            c.cost + from * n, n, false);
+    for (size_t i = from; i < from + rows; i++) {
+        float *row = c.cost + i * n;
+        k->pair_costs(row, c.squares, c.slacks, c.squares[i], c.slacks[i], n);
+        row[i] = INFINITY;
+        c.nearest[i] = (int32_t)k->least(row, n);
+        c.bounds[i] = row[c.nearest[i]];
+        c.seen[i] = 0;
+    }
+}
+
+/* ---- merging ---- */
+
+/* Brings row i up to date with the merges since it was last looked at. */
+static float *row_of(struct costs *c, size_t i) {
+    float *row = c->cost + i * c->count;
+    for (size_t m = (size_t)c->seen[i]; m < c->merges; m++) {
+        const size_t into = (size_t)c->into[m];
+        row[into] = c->cost[into * c->count + i];
+        row[c->gone[m]] = INFINITY;
+    }
+    c->seen[i] = (int32_t)c->merges;
+    return row;
+}
+
+static void find_nearest(const struct kernels *k, struct costs *c, size_t i) {
+    const float *row = row_of(c, i);
+    c->nearest[i] = (int32_t)k->least(row, c->count);
+    c->bounds[i] = row[c->nearest[i]];
+}
+
+static void average(const struct kernels *k, float *to, const float *from, float share, size_t n) {
+    k->scale(to, 1 - share, n);
+    k->add_scaled(to, share, from, n);
 }
 
 /* Point j goes into i. */
 static void merge_pair(const struct kernels *k, struct merge_points *p, struct costs *c, size_t i,
                        size_t j) {
-    const size_t n = c->count, width = p->width;
-    const float a = p->counts[i], b = p->counts[j], between = c->cost[i * n + j];
-    float *row = c->cost + i * n, *gone = c->cost + j * n;
-    average(k, p->keys + i * width, p->keys + j * width, b / (a + b), width);
-    average(k, p->values + i * width, p->values + j * width, b / (a + b), width);
-    for (size_t l = 0; l < n; l++) {
-        const float m = p->counts[l];
-        row[l] = ((a + m) * row[l] + (b + m) * gone[l] - m * between) / (a + b + m);
-        gone[l] = INFINITY;
-    }
+    const size_t wide = 2 * p->width;
+    float *row = row_of(c, i);
+    const float *other = row_of(c, j);
+    const float a = p->counts[i], b = p->counts[j], all = a + b;
+    struct merged_pair pair = {a / all, b / all, c->slacks[i], c->slacks[j], 1 / sqrtf(all), 0};
+    pair.between = pair.part * pair.other_part * row[j] * (pair.slack + pair.other_slack);
+    average(k, p->points + i * wide, p->points + j * wide, b / all, wide);
+    p->counts[i] = all;
+    p->counts[j] = 0;
+
+    k->merged_costs(row, other, c->slacks, &pair, c->count);
     row[i] = row[j] = INFINITY;
-    p->counts[i] = a + b;
-    p->counts[j] = 0; /* gone */
-    for (size_t l = 0; l < n; l++) {
-        c->cost[l * n + i] = row[l];
-        c->cost[l * n + j] = INFINITY;
-    }
-    c->least[j] = INFINITY;
+    c->slacks[i] = pair.whole_slack;
+    c->into[c->merges] = (int32_t)i;
+    c->gone[c->merges++] = (int32_t)j;
+    c->seen[i] = (int32_t)c->merges;
+    k->now_nearer(row, c->bounds, c->nearest, (int32_t)i, (int32_t)j, c->count);
+    c->bounds[j] = INFINITY;
     find_nearest(k, c, i);
-    for (size_t l = 0; l < n; l++) {
-        if (l == i || p->counts[l] == 0) {
-            continue;
-        }
-        if (row[l] < c->least[l]) {
-            c->nearest[l] = (uint32_t)i;
-            c->least[l] = row[l];
-        } else if (c->nearest[l] == i || c->nearest[l] == j) {
-            c->nearest[l] = (uint32_t)l;
-        }
-    }
 }
 
-void merge_until(const struct kernels *k, struct merge_points *p, size_t most, float *scratch) {
-    if (p->count <= most) {
-        return;
-    }
-    struct costs c = all_costs(k, p, scratch);
-    for (size_t left = p->count; left > most; left--) {
-        size_t a = k->least(c.least, c.count);
-        while (c.nearest[a] == a) {
-            find_nearest(k, &c, a);
-            a = k->least(c.least, c.count);
-        }
-        const size_t b = c.nearest[a];
-        merge_pair(k, p, &c, a < b ? a : b, a < b ? b : a);
-    }
+static void close_gaps(struct merge_points *p) {
+    const size_t wide = 2 * p->width;
     size_t to = 0;
     for (size_t i = 0; i < p->count; i++) {
-        if (p->counts[i] == 0) {
-            continue;
+        if (p->counts[i] > 0) {
+            memmove(p->points + to * wide, p->points + i * wide, wide * sizeof *p->points);
+            p->counts[to++] = p->counts[i];
         }
-        if (to != i) {
-            memcpy(p->keys + to * p->width, p->keys + i * p->width, p->width * sizeof(float));
-            memcpy(p->values + to * p->width, p->values + i * p->width, p->width * sizeof(float));
-            p->counts[to] = p->counts[i];
-        }
-        to++;
     }
     p->count = to;
 }
 
-size_t merge_scratch(size_t count) {
-    return count * count + 3 * count;
+void merge_until(const struct kernels *k, struct merge_points *p, size_t most, float *scratch) {
+    struct costs c = costs_in(scratch, p->count, p->width);
+    while (p->count - c.merges > most) {
+        size_t a = k->least(c.bounds, c.count);
+        while ((size_t)c.nearest[a] == a) {
+            find_nearest(k, &c, a);
+            a = k->least(c.bounds, c.count);
+        }
+        const size_t b = (size_t)c.nearest[a];
+        merge_pair(k, p, &c, a < b ? a : b, a < b ? b : a);
+    }
+    close_gaps(p);
 }

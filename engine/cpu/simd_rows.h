@@ -155,13 +155,50 @@ static size_t least(const float *x, size_t n) {
     return (size_t)at[lane];
 }
 
-static void pair_costs(float *row, const float *squares, const float *counts, float square,
-                       float count, size_t n) {
+static void pair_costs(float *row, const float *squares, const float *slacks, float square,
+                       float slack, size_t n) {
     for (size_t j = 0; j < n; j += LANES) {
         const vf far = vf_set(square) + vf_load_some(squares + j, n - j);
         const vf distance = vf_max(far - 2 * vf_load_some(row + j, n - j), vf_set(0));
-        const vf other = vf_load_some(counts + j, n - j), all = vf_set(count) + other;
-        vf_store_some(row + j, distance * (vf_set(count) * other / all), n - j);
+        const vf slacks_here = vf_set(slack) + vf_load_some(slacks + j, n - j);
+        vf_store_some(row + j, distance / slacks_here, n - j);
+    }
+}
+
+static void merged_costs(float *row, const float *other, const float *slacks,
+                         const struct merged_pair *p, size_t n) {
+    for (size_t j = 0; j < n; j += LANES) {
+        const vf slack = vf_load_some(slacks + j, n - j);
+        const vf a = p->part * (p->slack + slack) * vf_load_some(row + j, n - j);
+        const vf b = p->other_part * (p->other_slack + slack) * vf_load_some(other + j, n - j);
+        const vf distance = vf_max(a + b - p->between, vf_set(0));
+        vf_store_some(row + j, distance / (p->whole_slack + slack), n - j);
+    }
+}
+
+static void now_nearer(const float *row, float *bounds, int32_t *nearest, int32_t i, int32_t gone,
+                       size_t n) {
+    vi here = {0}, at;
+    for (int l = 0; l < LANES; l++) {
+        here[l] = l;
+    }
+    size_t j = 0;
+    for (; j + LANES <= n; j += LANES) {
+        const vf cost = vf_load(row + j), bound = vf_load(bounds + j);
+        memcpy(&at, nearest + j, sizeof at);
+        const vi nearer = (vi)(cost < bound), lost = ~nearer & ((at == i) | (at == gone));
+        at = (nearer & i) | (lost & here) | (~(nearer | lost) & at);
+        memcpy(nearest + j, &at, sizeof at);
+        vf_store(bounds + j, vf_min(cost, bound));
+        here += LANES;
+    }
+    for (; j < n; j++) {
+        if (row[j] < bounds[j]) {
+            bounds[j] = row[j];
+            nearest[j] = i;
+        } else if (nearest[j] == i || nearest[j] == gone) {
+            nearest[j] = (int32_t)j;
+        }
     }
 }
 

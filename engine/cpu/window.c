@@ -8,7 +8,6 @@
 #include <math.h>
 #include <string.h>
 
-#include "engine/cpu/merge.h"
 #include "engine/cpu/view.h"
 
 /* ---- turns ---- */
@@ -45,8 +44,7 @@ static const float *departed_turn(const struct cpu_backend *b, const struct wind
     return b->departed.data + (position + window_ring(s) - b->from) * b->rope->dims;
 }
 
-/* The row in `clipped` or `middle` that belongs to chunk t. */
-static size_t chunk_row(const struct cpu_backend *b, const struct window_shape *s, uint64_t t) {
+size_t cpu_chunk_row(const struct cpu_backend *b, const struct window_shape *s, uint64_t t) {
     uint64_t first = b->from > window_ring(s) ? b->from : window_ring(s);
     first = (first + s->chunk - 1) / s->chunk * s->chunk;
     return (t - first) / s->chunk * b->rope->dims;
@@ -175,7 +173,7 @@ static void clip_distances(struct cpu_backend *b, struct view *v, size_t m, uint
     if (t <= v->s.clip) {
         return;
     }
-    const float *turn = b->clipped.data + chunk_row(b, &v->s, t);
+    const float *turn = b->clipped.data + cpu_chunk_row(b, &v->s, t);
     size_t e = v->s.head_dim, S = v->s.sinks;
     for (size_t i = 0; i < sinks + kept; i++) {
         uint64_t position = i < S ? i : v->kept_at[m * v->s.keep + i - S];
@@ -232,80 +230,6 @@ void cpu_window_retire(struct backend *backend, const struct attention_step *ste
     b->leaving.count = (size_t)(window_written_at(s, step->position) -
                                 window_written_at(s, step->position - s->chunk));
     pool_run(b->pool, s->kv_heads, retire_head, &c);
-}
-
-/* ---- merged tokens ---- */
-
-static const float LEAST_COUNT = 1e-3f;
-
-/* The counts' sum is held to D: however long the text, what has left weighs no more against the
- * window than in the longest text that the model was trained on, and what left long ago less. A
- * count stays above 0, however rare its like. */
-static void limit_counts(float *counts, size_t n, float most) {
-    double sum = 0; /* of many equal ones: roundings to single precision would add up */
-    for (size_t i = 0; i < n; i++) {
-        sum += (double)counts[i];
-    }
-    const float share = (float)((double)most / sum);
-    for (size_t i = 0; share < 1 && i < n; i++) {
-        counts[i] = fmaxf(counts[i] * share, LEAST_COUNT);
-    }
-}
-
-static void merge_head(void *context, size_t m, size_t thread) {
-    const struct retire *c = context;
-    struct cpu_backend *b = c->b;
-    struct view v = view_of(c->step);
-    const uint64_t t = c->step->position;
-    const size_t e = v.s.head_dim, G = v.s.merge, fresh = b->leaving.count;
-    const size_t before = window_merged_at(&v.s, t - v.s.chunk), after = window_merged_at(&v.s, t);
-    float *merged = v.merged + m * G * 2 * e, *counts = v.counts + m * G;
-    float *keys = cpu_scratch(b, thread);
-    struct merge_points p = {keys, keys + (G + v.s.chunk) * e, keys + (G + v.s.chunk) * 2 * e,
-                             before + fresh, e};
-    float *rest = p.counts + (G + v.s.chunk + 15) / 16 * 16;
-
-    for (size_t i = 0; i < before; i++) {
-        memcpy(p.keys + i * e, merged + i * 2 * e, e * sizeof *merged);
-        memcpy(p.values + i * e, merged + (i * 2 + 1) * e, e * sizeof *merged);
-        p.counts[i] = fmaxf(counts[i], LEAST_COUNT); /* a saved state may say anything */
-    }
-    for (size_t i = 0; i < fresh; i++) {
-        const size_t from = (m * v.s.chunk + i) * e;
-        float *key = p.keys + (before + i) * e;
-        memcpy(key, b->leaving.keys.data + from, e * sizeof *key);
-        rope_turn(b->rope, b->mean.data, true, key);
-        memcpy(p.values + (before + i) * e, b->leaving.values.data + from, e * sizeof *key);
-        p.counts[before + i] = 1;
-    }
-    merge_until(b->kernels, &p, G, rest);
-    assert(p.count == after);
-    limit_counts(p.counts, after, (float)v.s.clip);
-
-    const float *turn = b->middle.data + chunk_row(b, &v.s, t);
-    const size_t first = m * v.slots + v.ring + v.s.sinks + v.s.keep;
-    for (size_t i = 0; i < after; i++) {
-        memcpy(merged + i * 2 * e, p.keys + i * e, e * sizeof *merged);
-        memcpy(merged + (i * 2 + 1) * e, p.values + i * e, e * sizeof *merged);
-        counts[i] = p.counts[i];
-        v.weights[m * G + i] = logf(counts[i]);
-        rope_turn(b->rope, turn, false, p.keys + i * e);
-        b->kernels->to_f16(v.keys + (first + i) * e, p.keys + i * e, e);
-        b->kernels->to_f16(v.values + (first + i) * e, p.values + i * e, e);
-    }
-}
-
-void cpu_window_merge(struct backend *backend, const struct attention_step *step) {
-    struct cpu_backend *b = (struct cpu_backend *)backend;
-    struct retire c = {b, step};
-    if (window_merged_at(step->shape, step->position)) {
-        pool_run(b->pool, step->shape->kv_heads, merge_head, &c);
-    }
-}
-
-size_t cpu_window_scratch(const struct window_shape *s) {
-    const size_t points = s->merge + s->chunk;
-    return s->merge ? s->head_dim * 2 * points + points + 16 + merge_scratch(points) : 0;
 }
 
 /* ---- new rows ---- */

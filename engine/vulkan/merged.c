@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Merged tokens on the device: the points of all heads are laid out, their costs computed, the
- * cheapest pairs merged one by one, and what is left takes its slots. shaders/lib/merged.glsl says
- * what is where.
+ * Merged tokens on the device: the points of all heads are laid out; where there are too many,
+ * their costs are computed and the cheapest pairs merged one by one; what is left takes its slots.
+ * shaders/lib/merged.glsl says what is where.
  */
 #include "engine/vulkan/vulkan_private.h"
 
@@ -15,12 +15,13 @@ bool vulkan_merged_prepare(struct vulkan_backend *b, const struct window_shape *
     struct vulkan_merged *p = &b->merged;
     struct vulkan_pipelines *all = &b->pipelines;
     return G == 0 || ((p->gather = vulkan_pipeline(all, "merged_gather", none, error)) &&
+                      (p->unit = vulkan_pipeline(all, "merged_unit", none, error)) &&
                       (p->cost = vulkan_pipeline(all, "merged_cost", none, error)) &&
                       (p->choose = vulkan_pipeline(all, "merged_choose", none, error)) &&
                       (p->place = vulkan_pipeline(all, "merged_place", none, error)) &&
                       vulkan_reserve(b, &p->turns, (1 + rows) * e * sizeof(float), error) &&
                       vulkan_reserve(b, &p->points, M * P * 2 * e * sizeof(float), error) &&
-                      vulkan_reserve(b, &p->sizes, M * P * sizeof(float), error) &&
+                      vulkan_reserve(b, &p->sizes, M * (1 + P) * sizeof(float), error) &&
                       vulkan_reserve(b, &p->costs, M * P * P * sizeof(float), error) &&
                       vulkan_reserve(b, &p->left, M * G * sizeof(uint32_t), error));
 }
@@ -68,6 +69,7 @@ void vulkan_window_merge(struct backend *backend, const struct attention_step *s
         VkDeviceAddress left;
         uint32_t most, chunk, before, count, slots, first_slot, dims_and_order, head_dim;
         float limit;
+        uint32_t after;
     } push = {vulkan_address(step->state, l.merged),
               vulkan_address(step->state, l.counts),
               vulkan_address(step->state, l.weights),
@@ -87,10 +89,13 @@ void vulkan_window_merge(struct backend *backend, const struct attention_step *s
               window_slots(s) - s->merge,
               b->rope->dims * 2 + b->rope->interleaved,
               s->head_dim,
-              (float)s->clip};
+              (float)s->clip,
+              after};
     vulkan_barrier(c);
     vulkan_dispatch(c, p->gather, &push, sizeof push, count, M, 1);
-    if (count > s->merge) {
+    if (count > after) {
+        vulkan_barrier(c);
+        vulkan_dispatch(c, p->unit, &push, sizeof push, M, 1, 1);
         vulkan_barrier(c);
         vulkan_dispatch(c, p->cost, &push, sizeof push, side, side, M);
     }

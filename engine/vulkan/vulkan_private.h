@@ -37,7 +37,7 @@ struct vulkan_memory_pipelines {
 
 /* What merging needs: see shaders/lib/merged.glsl. */
 struct vulkan_merged {
-    const struct vulkan_pipeline *gather, *cost, *choose, *place;
+    const struct vulkan_pipeline *gather, *unit, *cost, *choose, *place;
     struct buffer *turns; /* the mean turn, then those of t + C/2 for the batch's chunks t */
     struct buffer *points, *sizes, *costs, *left;
 };

@@ -47,6 +47,7 @@ CASES = [  # arguments of tiny_model_tool, session, tokens
     ("architecture=qwen3 context=256", Window(96, 32, 4, 12, True, True), 420),
     ("architecture=llama context=256", Window(96, 16, 0, 24, True, False), 420),
     ("architecture=llama context=256", Window(64, merge=12, writes=True), 420),
+    ("architecture=llama context=256", Window(64, keep=24, merge=400, writes=True), 420),
     ("architecture=qwen3 context=256 yarn=2", Window(64, keep=24, merge=40, writes=True), 420),
     ("architecture=qwen2 context=96", Window(96, 16, 4, 5, True, True, 7), 420),
 ]
@@ -114,13 +115,20 @@ class Merged:
     def __init__(self, most, limit):
         self.most, self.limit, self.margin = most, limit, math.inf
         self.points = []  # [count, key, value]
+        self.places = 0
 
     def add(self, keys, values):
         self.points += [[1.0, k, v] for k, v in zip(keys, values)]
-        while len(self.points) > self.most:
+        for _ in keys:  # when all places are taken, half of them become free
+            self.places -= math.ceil(self.most / 2) if self.places == self.most else 0
+            self.places += 1
+        all_of = [torch.stack([p[i] for p in self.points]) for i in (1, 2)]
+        spread = [(x - x.mean(0)).square().sum() for x in all_of]
+        unit = (spread[0] / spread[1]).sqrt()
+        while len(self.points) > self.places:
             n = torch.tensor([p[0] for p in self.points])
-            keys = torch.stack([p[1] for p in self.points])
-            cost = torch.cdist(keys, keys).square() * n[:, None] * n / (n[:, None] + n)
+            x = torch.stack([torch.cat([k, unit * v]) for _, k, v in self.points])
+            cost = torch.cdist(x, x).square() / (n[:, None] ** -0.5 + n**-0.5)
             pairs = sorted((cost[i, j].item(), i, j) for i in range(len(n)) for j in range(i))
             self.margin = min(self.margin, pairs[1][0] / max(pairs[0][0], 1e-30) - 1)
             _, j, i = pairs[0]

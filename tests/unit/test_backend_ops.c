@@ -530,12 +530,11 @@ static void fill_pass(struct layer *l, const struct twin *t, float scale, float 
     free(x);
 }
 
-/* Keys of very different lengths, so that no two pairs cost nearly the same to merge (the nearest
- * in the cases below are a share of 7e-5 apart, rounding is one of 1e-6): rounding must not choose
- * among them. */
-static void spread_keys(struct layer *l) {
-    const size_t e = l->shape.head_dim, n = l->k.bytes / 4;
-    float *x = bytes_of(&l->r, &l->k, REFERENCE);
+/* Keys and values of very different lengths, so that no two pairs cost nearly the same to merge:
+ * rounding must not choose among them. */
+static void spread_rows(struct layer *l, struct twin *t) {
+    const size_t e = l->shape.head_dim, n = t->bytes / 4;
+    float *x = bytes_of(&l->r, t, REFERENCE);
     for (size_t i = 0; i < n; i += e) {
         const float length = exp2f(-6 * (float)(random_bits() >> 8) / (1 << 24));
         for (size_t j = i; j < i + e; j++) {
@@ -543,7 +542,7 @@ static void spread_keys(struct layer *l) {
         }
     }
     for (int i = 0; i < SIDES; i++) {
-        l->r.b[i]->ops->buffer_write(l->r.b[i], l->k.side[i], 0, x, l->k.bytes);
+        l->r.b[i]->ops->buffer_write(l->r.b[i], t->side[i], 0, x, t->bytes);
     }
     free(x);
 }
@@ -554,10 +553,11 @@ static void run_passes(struct layer *l) {
         const size_t left = (size_t)(c->begin + c->tokens - p), n = left < c->rows ? left : c->rows;
         fill_pass(l, &l->q, 2, 0);
         fill_pass(l, &l->k, 2, 0);
-        if (c->merge) {
-            spread_keys(l);
-        }
         fill_pass(l, &l->v, 1, 0);
+        if (c->merge) {
+            spread_rows(l, &l->k);
+            spread_rows(l, &l->v);
+        }
         fill_pass(l, &l->rates, 1, 1);
         fill_pass(l, &l->gate, 1, -1);
         for (int i = 0; i < SIDES; i++) {

@@ -364,6 +364,40 @@ static void near(double found, double expected, double size) {
     }
 }
 
+/* What merging computes along a row of costs; slacks are at least 1. */
+static void check_merging(const struct kernels *set, const float *x, const float *d,
+                          const float *slacks, size_t n) {
+    const struct merged_pair pair = {0.25f, 0.75f, 2, 3, 1.5f, 0.125f};
+    float *row = filled(n + 1), *bounds = filled(n + 1);
+    int32_t *nearest = calloc(n, sizeof *nearest);
+    assert_non_null(nearest);
+    for (size_t j = 0; j < n; j++) {
+        row[j] = j % 7 == 3 ? INFINITY : fabsf(x[j]);
+        bounds[j] = fabsf(d[j]);
+        nearest[j] = (int32_t)(j % 5);
+    }
+    set->merged_costs(row, bounds, slacks, &pair, n);
+    for (size_t j = 0; j < n; j++) {
+        const double a = 0.25 * (2.0 + slacks[j]) * fabs(x[j]),
+                     b = 0.75 * (3.0 + slacks[j]) * fabs(d[j]);
+        if (j % 7 == 3) {
+            assert_true(row[j] == INFINITY);
+        } else {
+            near(row[j], fmax(a + b - 0.125, 0) / (1.5 + slacks[j]), a + b + 0.125);
+        }
+    }
+    set->now_nearer(row, bounds, nearest, 2, 4, n);
+    for (size_t j = 0; j < n; j++) {
+        const bool nearer = row[j] < fabsf(d[j]);
+        const size_t before = j % 5, lost = before == 2 || before == 4 ? j : before;
+        assert_int_equal(nearest[j], nearer ? 2 : lost);
+        assert_true(bounds[j] == (nearer ? row[j] : fabsf(d[j])));
+    }
+    free(row);
+    free(bounds);
+    free(nearest);
+}
+
 static void check_rows(const struct kernels *set) {
     static const size_t sizes[] = {1, 5, 8, 16, 17, 31, 32, 48, 576, 1000};
     for (size_t c = 0; c < sizeof sizes / sizeof *sizes; c++) {
@@ -404,13 +438,14 @@ static void check_rows(const struct kernels *set) {
         x[n - 1] = d[n - 1];
         memcpy(y, d, n * sizeof *y);
         for (size_t j = 0; j < n; j++) {
-            z[j] = 1 + fabsf(w[j]); /* counts */
+            z[j] = 1 + fabsf(w[j]); /* slacks */
         }
         set->pair_costs(y, x, z, 3, 2, n);
         for (size_t j = 0; j < n; j++) {
             const double cost = fmax(3 + (double)x[j] - 2 * (double)d[j], 0);
-            near(y[j], cost * 2 * z[j] / (2 + (double)z[j]), 3 + fabs(x[j]) + 2 * fabs(d[j]));
+            near(y[j], cost / (2 + (double)z[j]), 3 + fabs(x[j]) + 2 * fabs(d[j]));
         }
+        check_merging(set, x, d, z, n);
         set->exp(y, x, 15, n);
         for (size_t j = 0; j < n; j++) {
             const double v = exp(fmin(x[j], 15));
