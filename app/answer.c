@@ -87,7 +87,7 @@ static bool answer_on(struct answer *a, struct session *fork, struct engine *eng
                           error);
 }
 
-bool answer_question(struct answer *a, const struct session *session, struct engine *engine,
+bool answer_question(struct answer *a, struct session *session, struct engine *engine,
                      const char *question, const struct retrieval *retrieval,
                      const struct passage_index *index, struct words *words,
                      const struct answer_options *options, struct error *error) {

@@ -45,7 +45,7 @@ extern const char answer_unsupported[];
 
 /* `retrieval` is of `question` on `index`. False with an error when something failed; a question
  * without support is no failure. */
-bool answer_question(struct answer *a, const struct session *session, struct engine *engine,
+bool answer_question(struct answer *a, struct session *session, struct engine *engine,
                      const char *question, const struct retrieval *retrieval,
                      const struct passage_index *index, struct words *words,
                      const struct answer_options *options, struct error *error);

@@ -36,7 +36,7 @@ static bool go_on(void *context, size_t done, size_t total) {
 }
 
 /* Tokens/s of appending ids[0..n) to a copy of the session, `piece` at a time. */
-static bool time_append(const struct session *session, const token *ids, size_t n, size_t piece,
+static bool time_append(struct session *session, const token *ids, size_t n, size_t piece,
                         double *speed, struct error *error) {
     const struct session_watch watch = {.step = go_on};
     struct session *fork = session_fork(session, error);

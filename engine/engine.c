@@ -99,15 +99,41 @@ static void close_backend(struct engine *e) {
     }
 }
 
+static bool each_has_a_way_back(const struct engine *e) {
+    for (const struct session *s = e->first; s; s = s->next) {
+        if (!s->standby.since) {
+            return false;
+        }
+    }
+    return true;
+}
+
 bool engine_go_back(struct engine *e, const struct error *why, struct error *error) {
     e->may_go_back = false;
     engine_tell(e, "%s; the CPU computes", why->text);
+    for (struct session *s = e->first; s; s = s->next) {
+        session_leave_backend(s);
+    }
     close_backend(e);
     bool ok = open_on_cpu(e, error);
     if (ok) {
         describe_backend(e);
     }
+    for (struct session *s = e->first; ok && s; s = s->next) {
+        ok = session_enter_backend(s, error);
+    }
     return ok;
+}
+
+bool engine_recover(struct engine *e, struct error *error) {
+    const struct error why = error ? *error : (struct error){0};
+    if (e->may_go_back && each_has_a_way_back(e)) {
+        return engine_go_back(e, &why, error);
+    }
+    if (e->info.device) {
+        error_set(error, why.code, "%s; --backend=cpu computes without it", why.text);
+    }
+    return false;
 }
 
 /* "auto" without a word where there is no GPU; where there is one that cannot be used, with one. */

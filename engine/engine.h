@@ -24,8 +24,8 @@ struct engine_options {
     size_t threads;      /* 0: as many as there are cores */
     unsigned device;     /* of Vulkan, by its number in engine_devices, from 1; 0: the best */
     const char *cache;   /* folder for what is quicker kept than made again, or NULL */
-    /* Called with a line for the user: that "auto" does without the device that is there, and why;
-     * that a saved session comes from another backend. May be NULL. */
+    /* Called with a line for the user: that "auto" does without the device that is there, or has
+     * failed, and why; that a saved session comes from another backend. May be NULL. */
     void (*notice)(void *context, const char *text);
     void *notice_context;
 };
@@ -93,7 +93,7 @@ struct session *session_create(struct engine *e, const struct session_options *o
                                struct error *error);
 void session_destroy(struct session *s); /* accepts NULL */
 /* A second timeline with the same past. */
-struct session *session_fork(const struct session *s, struct error *error);
+struct session *session_fork(struct session *s, struct error *error);
 
 /* Called between passes, at least every fraction of a second. `done` of `total` tokens of the
  * present append; false stops it (ERROR_INTERRUPTED) with the tokens so far in the timeline. */
@@ -131,7 +131,7 @@ struct session_places session_places(const struct session *s);
 /* A saved session is a header part and one part per layer, so that a store can keep them apart.
  * Format by bytes: engine/README.md. */
 size_t session_parts(const struct session *s);
-bool session_save_part(const struct session *s, size_t part, struct bytes *out,
+bool session_save_part(struct session *s, size_t part, struct bytes *out,
                        struct error *error);
 /* Starts a session from a header part; the layers follow by session_load_part, in any order, each
  * once. ERROR_INCOMPATIBLE, naming both, if it was made with another model, adapter or version, or

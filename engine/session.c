@@ -53,8 +53,7 @@ struct window_shape session_shape(const struct engine *e, const struct session_o
     };
 }
 
-/* At the start a session's fast weights are the adapter's. */
-static void start_memory(struct session *s) {
+void session_start_memory(struct session *s) {
     struct backend *b = s->engine->backend;
     size_t M = s->shape.kv_heads, fe = (size_t)s->shape.memory_width * s->shape.head_dim;
     for (uint32_t l = 0; fe && l < s->shape.layers; l++) {
@@ -89,45 +88,49 @@ static size_t pass_unit(const struct window_shape *s) {
     return (PASS_UNIT + C - 1) / C * C;
 }
 
-/* A session on the engine's present backend. */
-static struct session *make_on_backend(struct engine *e, const struct window_shape *shape,
-                                       const struct session_options *o, struct error *error) {
+void session_leave_backend(struct session *s) {
+    struct backend *b = s->engine->backend;
+    for (uint32_t l = 0; s->states && b && l < s->shape.layers; l++) {
+        b->ops->buffer_destroy(b, s->states[l]);
+        s->states[l] = NULL;
+    }
+}
+
+/* Room on the engine's present backend, and zeroed states. */
+static bool make_states(struct session *s, struct error *error) {
+    struct engine *e = s->engine;
     const struct model_config *c = &e->model.config;
-    const struct window_layout layout = window_layout(shape);
     size_t widest = c->ffn_width;
     widest = widest > c->width ? widest : c->width;
     widest = widest > c->heads * c->head_dim ? widest : c->heads * c->head_dim;
-    if (!e->info.device && !fits(e, shape, layout.bytes * shape->layers, error)) {
-        return NULL; /* a device has memory of its own, and says itself when it is full */
+    if (!e->transformer.layers) {
+        return error_set(error, ERROR_NO_SPACE,
+                         "the model was not loaded again after its device "
+                         "had failed");
     }
-    if (!e->backend->ops->prepare(e->backend, shape, TRANSFORMER_ROWS, widest, error)) {
-        return NULL;
+    if (!e->info.device && !fits(e, &s->shape, session_state_bytes(s), error)) {
+        return false; /* a device has memory of its own, and says itself when it is full */
     }
-    struct session *s = calloc(1, sizeof *s);
-    if (s) {
-        *s = (struct session){.engine = e,
-                              .options = *o,
-                              .shape = *shape,
-                              .layout = layout,
-                              .states = calloc(shape->layers, sizeof *s->states),
-                              .loaded = calloc(shape->layers, sizeof *s->loaded),
-                              .logits = calloc(c->vocabulary, sizeof *s->logits),
-                              .pass_rows = 2 * pass_unit(shape)};
-        e->sessions++;
+    if (!e->backend->ops->prepare(e->backend, &s->shape, TRANSFORMER_ROWS, widest, error)) {
+        return false;
     }
-    if (!s || !s->states || !s->loaded || !s->logits) {
-        error_set(error, ERROR_NO_SPACE, "no memory for a session");
-        session_destroy(s);
-        return NULL;
-    }
-    for (uint32_t l = 0; l < shape->layers; l++) {
-        s->states[l] = e->backend->ops->buffer_create(e->backend, layout.bytes, error);
+    for (uint32_t l = 0; l < s->shape.layers; l++) {
+        s->states[l] = e->backend->ops->buffer_create(e->backend, s->layout.bytes, error);
         if (!s->states[l]) {
-            session_destroy(s);
-            return NULL;
+            session_leave_backend(s);
+            return false;
         }
     }
-    return s;
+    return true;
+}
+
+bool session_enter_backend(struct session *s, struct error *error) {
+    if (make_states(s, error)) {
+        standby_restore(s);
+        return true;
+    }
+    memset(s->loaded, 0, s->shape.layers * sizeof *s->loaded); /* there is nothing to go on with */
+    return false;
 }
 
 struct session *session_make(struct engine *e, const struct session_options *o,
@@ -137,12 +140,31 @@ struct session *session_make(struct engine *e, const struct session_options *o,
     if (!window_check(&shape, error)) {
         return NULL;
     }
-    struct session *s = make_on_backend(e, &shape, o, &why);
-    if (!s && e->may_go_back && e->sessions == 0 && engine_go_back(e, &why, &why)) {
-        s = make_on_backend(e, &shape, o, &why);
+    struct session *s = calloc(1, sizeof *s);
+    if (s) {
+        *s = (struct session){.engine = e,
+                              .options = *o,
+                              .shape = shape,
+                              .layout = window_layout(&shape),
+                              .states = calloc(shape.layers, sizeof *s->states),
+                              .loaded = calloc(shape.layers, sizeof *s->loaded),
+                              .logits = calloc(e->info.vocabulary, sizeof *s->logits),
+                              .pass_rows = 2 * pass_unit(&shape)};
     }
-    if (!s) {
+    if (!s || !s->states || !s->loaded || !s->logits) {
+        error_set(error, ERROR_NO_SPACE, "no memory for a session");
+        session_destroy(s);
+        return NULL;
+    }
+    if (!make_states(s, &why) && !(engine_recover(e, &why) && make_states(s, &why))) {
         error_set(error, why.code, "%s", why.text);
+        session_destroy(s);
+        return NULL;
+    }
+    s->next = e->first;
+    e->first = s;
+    if (e->may_go_back) {
+        standby_begin(s);
     }
     return s;
 }
@@ -151,7 +173,7 @@ struct session *session_create(struct engine *e, const struct session_options *o
                                struct error *error) {
     struct session *s = session_make(e, o, error);
     if (s) {
-        start_memory(s);
+        session_start_memory(s);
         memset(s->loaded, 1, s->shape.layers * sizeof *s->loaded);
     }
     return s;
@@ -161,26 +183,33 @@ void session_destroy(struct session *s) {
     if (!s) {
         return;
     }
-    struct backend *b = s->engine->backend;
-    for (uint32_t l = 0; s->states && l < s->shape.layers; l++) {
-        b->ops->buffer_destroy(b, s->states[l]);
+    for (struct session **link = &s->engine->first; *link; link = &(*link)->next) {
+        if (*link == s) {
+            *link = s->next;
+            break;
+        }
     }
+    session_leave_backend(s);
+    standby_end(s);
     free(s->states);
     free(s->loaded);
     free(s->logits);
-    s->engine->sessions--;
     free(s);
 }
 
-struct session *session_fork(const struct session *from, struct error *error) {
+struct session *session_fork(struct session *from, struct error *error) {
     struct session *s = session_make(from->engine, &from->options, error);
-    if (!s) {
+    if (!s || !session_catch_up(from, error)) {
+        session_destroy(s);
         return NULL;
     }
     struct backend *b = s->engine->backend;
     for (uint32_t l = 0; l < s->shape.layers; l++) {
-        b->ops->buffer_copy(b, s->states[l], from->states[l], s->layout.bytes);
+        if (from->loaded[l]) {
+            b->ops->buffer_copy(b, s->states[l], from->states[l], s->layout.bytes);
+        }
     }
+    standby_fork(s, from);
     memcpy(s->loaded, from->loaded, s->shape.layers * sizeof *s->loaded);
     memcpy(s->logits, from->logits, s->engine->info.vocabulary * sizeof *s->logits);
     s->position = from->position;
@@ -203,6 +232,7 @@ bool session_lend_memory(struct session *to, const struct session *from, struct 
         b->ops->buffer_write(b, to->states[i], l->merged, memory, bytes);
     }
     free(memory);
+    standby_end(to); /* its state is no longer that of its own tokens */
     return true;
 }
 
@@ -212,11 +242,12 @@ static double seconds(void) {
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
-/* Rows of the next pass: up to the end of a unit, or all that is left if that is not a whole unit
- * more. Neither the first pass of an append nor its last is ever a short piece of a longer text, so
- * how an append is cut into passes does not change what it computes. At most TRANSFORMER_ROWS. */
-static size_t rows_of_pass(const struct session *s, size_t left) {
-    size_t unit = pass_unit(&s->shape), rows = s->pass_rows - s->position % unit;
+/* Rows of the pass at `position`: up to the end of a unit, or all that is left if that is not a
+ * whole unit more. Neither the first pass of an append nor its last is ever a short piece of a
+ * longer text, so how an append is cut into passes does not change what it computes. At most
+ * TRANSFORMER_ROWS. */
+static size_t rows_of_pass(const struct session *s, uint64_t position, size_t left) {
+    size_t unit = pass_unit(&s->shape), rows = s->pass_rows - position % unit;
     rows += rows < unit / 2 ? unit : 0;
     return left < rows + unit ? left : rows;
 }
@@ -279,10 +310,43 @@ static bool check_tokens(const struct session *s, const token *ids, size_t n, st
     return true;
 }
 
+static void forward(struct session *s, uint64_t position, const token *ids, size_t rows) {
+    const struct timeline line = {&s->shape, s->states, s->options.writes};
+    transformer_forward(&s->engine->transformer, &line, position, ids, rows);
+}
+
+/* Reads again what the state is behind; `watch` is told that nothing new is done. */
+static bool catch_up(struct session *s, const struct session_watch *watch, size_t done, size_t n,
+                     struct error *error) {
+    struct standby *standby = &s->standby;
+    while (standby->behind) {
+        const uint64_t position = s->position - standby->behind;
+        const size_t rows = rows_of_pass(s, position, standby->behind);
+        const double begin = seconds();
+        forward(s, position, standby->since + standby->count - standby->behind, rows);
+        if (!s->engine->backend->ops->wait(s->engine->backend, error)) {
+            return false;
+        }
+        standby->behind -= rows;
+        adapt(s, rows, seconds() - begin);
+        if (watch && !watch->step(watch->context, done, n)) {
+            return error_set(error, ERROR_INTERRUPTED, "stopped after %zu of %zu tokens", done, n);
+        }
+    }
+    if (!s->engine->may_go_back) {
+        standby_end(s);
+    }
+    return true;
+}
+
+bool session_catch_up(struct session *s, struct error *error) {
+    return catch_up(s, NULL, 0, 0, error);
+}
+
 static bool run(struct session *s, const token *ids, size_t n, float *nll,
                 const struct session_watch *watch, struct error *error) {
     struct engine *e = s->engine;
-    struct timeline line = {&s->shape, s->states, s->options.writes};
+    struct error why = {0};
     if (!check_tokens(s, ids, n, error)) {
         return false;
     }
@@ -290,22 +354,28 @@ static bool run(struct session *s, const token *ids, size_t n, float *nll,
         nll[0] = s->position ? negative_log_likelihood(s->logits, e->info.vocabulary, ids[0]) : 0;
     }
     for (size_t done = 0; done < n;) {
-        size_t rows = rows_of_pass(s, n - done);
-        double begin = seconds();
-        transformer_forward(&e->transformer, &line, s->position, ids + done, rows);
-        done += rows;
-        s->position += rows;
-        if (nll) {
-            score_pass(s, ids + done - rows + 1, rows, n - 1 - (done - rows),
-                       nll + done - rows + 1);
-        }
-        bool go_on = !watch || watch->step(watch->context, done, n);
-        if (!nll && (done == n || !go_on)) {
-            transformer_logits(&e->transformer, rows - 1, 1, s->logits);
-        }
-        if (!e->backend->ops->wait(e->backend, error)) {
+        if (!catch_up(s, watch, done, n, error)) {
             return false;
         }
+        const size_t rows = rows_of_pass(s, s->position, n - done), next = done + rows;
+        double begin = seconds();
+        forward(s, s->position, ids + done, rows);
+        s->position += rows;
+        if (nll) {
+            score_pass(s, ids + done + 1, rows, n - 1 - done, nll + done + 1);
+        }
+        bool go_on = !watch || watch->step(watch->context, next, n);
+        if (!nll && (next == n || !go_on)) {
+            transformer_logits(&e->transformer, rows - 1, 1, s->logits);
+        }
+        if (!e->backend->ops->wait(e->backend, &why) || !standby_note(s, ids + done, rows, &why)) {
+            s->position -= rows;
+            if (!engine_recover(e, &why)) {
+                return error_set(error, why.code, "%s", why.text);
+            }
+            continue;
+        }
+        done = next;
         adapt(s, rows, seconds() - begin);
         if (!go_on && done < n) {
             return error_set(error, ERROR_INTERRUPTED, "stopped after %zu of %zu tokens", done, n);

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "engine/engine.h"
+#include "engine/standby.h"
 #include "engine/transformer.h"
 
 struct engine {
@@ -17,10 +18,10 @@ struct engine {
     struct backend *backend;
     struct transformer transformer;
     struct engine_info info;
-    float *logits;    /* [TRANSFORMER_LOGIT_ROWS][vocabulary]: score's rows */
-    size_t taken;     /* planned bytes, besides the weights, that sessions before have taken */
-    size_t sessions;  /* that there are */
-    bool may_go_back; /* "auto" chose the device: when it fails to start, the CPU computes */
+    float *logits;         /* [TRANSFORMER_LOGIT_ROWS][vocabulary]: score's rows */
+    size_t taken;          /* planned bytes, besides the weights, that sessions before have taken */
+    struct session *first; /* of its sessions */
+    bool may_go_back;      /* "auto" chose the device: when it fails, the CPU computes */
     void (*notice)(void *context, const char *text); /* of engine_options */
     void *notice_context;
 };
@@ -28,8 +29,11 @@ struct engine {
 /* Tells the user, if anybody listens. */
 void engine_tell(const struct engine *e, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
-/* From the device to the CPU, for the reason in `why`. There must be no session. */
+/* From the device to the CPU, for the reason in `why`, with all sessions. */
 bool engine_go_back(struct engine *e, const struct error *why, struct error *error);
+/* After the device has failed as `error` says: true if the CPU computes from now on, and what
+ * failed is to be done again; else `error` is for the user. */
+bool engine_recover(struct engine *e, struct error *error);
 
 struct session {
     struct engine *engine;
@@ -41,10 +45,20 @@ struct session {
     uint64_t position;
     float *logits;    /* [vocabulary], of the last token */
     size_t pass_rows; /* rows of the next pass: adapted to the machine's speed */
+    struct standby standby;
+    struct session *next; /* of the engine's */
 };
 
 /* A session with zeroed states, its place in memory checked against the plan. */
 struct session *session_make(struct engine *e, const struct session_options *options,
                              struct error *error);
+/* States are taken from the present backend, and zeroed ones made on the one that comes after it.
+ */
+void session_leave_backend(struct session *s);
+bool session_enter_backend(struct session *s, struct error *error);
+/* The fast weights of a session that begins are the adapter's. */
+void session_start_memory(struct session *s);
+/* Reads again what a session is behind. */
+bool session_catch_up(struct session *s, struct error *error);
 /* What the layers of a session with these options are like. */
 struct window_shape session_shape(const struct engine *e, const struct session_options *options);

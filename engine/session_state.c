@@ -61,8 +61,25 @@ size_t session_parts(const struct session *s) {
     return 1 + s->shape.layers;
 }
 
-bool session_save_part(const struct session *s, size_t part, struct bytes *out,
-                       struct error *error) {
+/* What a device that failed gives is nothing to keep. */
+static bool read_state(struct session *s, size_t layer, uint8_t *to, struct error *error) {
+    struct error why = {0};
+    for (;;) {
+        if (!session_catch_up(s, error)) {
+            return false;
+        }
+        struct backend *b = s->engine->backend;
+        b->ops->buffer_read(b, s->states[layer], 0, to, s->layout.bytes);
+        if (b->ops->wait(b, &why)) {
+            return true;
+        }
+        if (!engine_recover(s->engine, &why)) {
+            return error_set(error, why.code, "%s", why.text);
+        }
+    }
+}
+
+bool session_save_part(struct session *s, size_t part, struct bytes *out, struct error *error) {
     if (part == 0) {
         return save_header(s, out, error);
     }
@@ -72,11 +89,7 @@ bool session_save_part(const struct session *s, size_t part, struct bytes *out,
     }
     size_t from = out->size;
     uint8_t *to = bytes_extend(out, s->layout.bytes);
-    if (to) {
-        struct backend *b = s->engine->backend;
-        b->ops->buffer_read(b, s->states[part - 1], 0, to, s->layout.bytes);
-    }
-    return seal(out, from, error);
+    return (!to || read_state(s, part - 1, to, error)) && seal(out, from, error);
 }
 
 static bool same_origin(const char *what, const uint8_t *found, const uint8_t *expected,
@@ -225,6 +238,7 @@ bool session_load_part(struct session *s, size_t part, const void *data, size_t 
     }
     struct backend *b = s->engine->backend;
     b->ops->buffer_write(b, s->states[part - 1], 0, data, s->layout.bytes);
+    standby_load(s, part - 1, data);
     s->loaded[part - 1] = true;
     return true;
 }

@@ -13,8 +13,8 @@ static void fail(struct vulkan_commands *c, VkResult result) {
         bool memory =
             result == VK_ERROR_OUT_OF_DEVICE_MEMORY || result == VK_ERROR_OUT_OF_HOST_MEMORY;
         error_set(&c->failure, memory ? ERROR_NO_SPACE : ERROR_FAILURE,
-                  "the Vulkan device %s failed (%s); --backend=cpu computes without it",
-                  c->allocator->device->name, vulkan_result(result));
+                  "the Vulkan device %s failed (%s)", c->allocator->device->name,
+                  vulkan_result(result));
     }
 }
 

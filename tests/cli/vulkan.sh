@@ -127,6 +127,58 @@ for file in "$ALLMEM_HOME"/cache/vulkan-*.cache; do
     done
 done
 
+# A device that fails at its N-th submission or wait, or has no more memory, under "auto": a line, and
+# the CPU goes on where the device was. Where the device was asked for: an error.
+VK_LAYER_PATH=$LAYERS
+export VK_LAYER_PATH
+faulty() { # FAULT COMMAND...: does what it should, with one line about the device
+    fault=$1
+    shift
+    run env VK_INSTANCE_LAYERS=VK_LAYER_ALLMEM_fault ALLMEM_FAULT="$fault" "$ALLMEM" "$@"
+    is "$fault: $1 goes on" "$status" 0
+    is "$fault: and says so in a line" "$(grep -v "round differently" err | sed 's/.*;//')" \
+        " the CPU computes"
+}
+for model in tiny plain; do
+    run "$ALLMEM" generate -m $model.gguf --backend=cpu --temp 0 -n 32 "$prompt"
+    expected=$out
+    for fault in submit:0 submit:1 submit:3 submit:9 wait:2 wait:20 memory:1 memory:2; do
+        faulty $fault generate -m $model.gguf --device 1 --temp 0 -n 32 "$prompt"
+        is "$model, $fault: every token, once" "$out" "$expected"
+    done
+done
+for fault in submit:9 wait:9; do
+    run env VK_INSTANCE_LAYERS=VK_LAYER_ALLMEM_fault ALLMEM_FAULT=$fault \
+        "$ALLMEM" generate --backend=vulkan --temp 0 -n 32 "$prompt"
+    is "$fault: --backend=vulkan" "$status" 1
+    has "$fault: --backend=vulkan: says so" "$err" "VK_ERROR_DEVICE_LOST); --backend=cpu"
+done
+# Further on than what is read again: from a copy of the state, and the tokens since.
+chapters long.md 12 40
+set -- --mode memory --window 64 --keep 24 --tokens 6000 --text long.md
+run "$ALLMEM" eval --json --backend=cpu "$@"
+cp out cpu.json
+faulty submit:75 eval --json --device 1 --no-progress "$@"
+ok "submit:75: nll" python3 -c '
+import json, sys
+a, b = (json.load(open(f)) for f in sys.argv[1:])
+assert len(a["buckets"]) == len(b["buckets"])
+for x, y in zip([a] + a["buckets"], [b] + b["buckets"]):
+    assert abs(x["nll"] - y["nll"]) < 0.01, (x, y)' cpu.json out
+# While it is read, while it is saved, and while it is asked.
+run "$ALLMEM" ingest -q -s whole --window 64 --keep 24 --backend=cpu book.md
+run "$ALLMEM" ask -s whole --backend=cpu "$question"
+expected=$out
+for n in 2 7 10 14; do
+    faulty submit:$n ingest -s lost$n --window 64 --keep 24 --device 1 --no-progress book.md
+    is "submit:$n: ingest reads all" "$(shown lost$n 'd["tokens_read"]')" "$(shown whole 'd["tokens_read"]')"
+    run "$ALLMEM" ask -s lost$n --backend=cpu "$question"
+    is "submit:$n: and what it read can be asked" "$status$out" "0$expected"
+    faulty submit:$n ask -s whole --device 1 "$question"
+    is "submit:$n: the answer, once" "$out" "$expected"
+done
+unset VK_LAYER_PATH
+
 # Two at once, and one killed in between.
 for i in 1 2; do
     "$ALLMEM" generate -m plain.gguf --backend=vulkan --temp 0 -n 64 "$prompt" >both_$i 2>&1 &

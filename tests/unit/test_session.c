@@ -79,7 +79,7 @@ static void assert_same_logits(const struct session *a, const struct session *b)
 }
 
 /* Everything that is saved of two sessions is equal, bit for bit. */
-static void assert_same_state(const struct session *a, const struct session *b) {
+static void assert_same_state(struct session *a, struct session *b) {
     assert_int_equal(session_parts(a), session_parts(b));
     for (size_t part = 0; part < session_parts(a); part++) {
         struct bytes x = {0}, y = {0};
@@ -581,7 +581,7 @@ static void heads_of_any_size_work(void **state) {
 
 /* Fast weights of all layers in the saved parts: every number finite, no matrix more than `limit`
  * times as long as at the start. */
-static void assert_bounded(const struct session *s, const struct session *start, double limit) {
+static void assert_bounded(struct session *s, struct session *start, double limit) {
     const struct window_shape shape = {.layers = 2,
                                        .heads = 4,
                                        .kv_heads = 2,

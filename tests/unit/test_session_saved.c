@@ -59,7 +59,7 @@ struct saved {
     struct bytes parts[PARTS];
 };
 
-static void save(const struct session *s, struct saved *saved) {
+static void save(struct session *s, struct saved *saved) {
     *saved = (struct saved){0};
     assert_int_equal(session_parts(s), PARTS);
     for (size_t i = 0; i < PARTS; i++) {
@@ -103,7 +103,7 @@ static void reseal(struct bytes *part) {
     hash_of(part->data, part->size - HASH_BYTES, part->data + part->size - HASH_BYTES);
 }
 
-static void assert_equal_sessions(const struct session *a, const struct session *b) {
+static void assert_equal_sessions(struct session *a, struct session *b) {
     struct saved x, y;
     save(a, &x);
     save(b, &y);
