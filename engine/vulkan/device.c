@@ -22,7 +22,7 @@ static void probe_extensions(const struct vulkan *v, struct vulkan_device *d) {
             const char *name = extensions[i].extensionName;
             d->has_budget |= strcmp(name, "VK_EXT_memory_budget") == 0;
             d->cooperative_matrix |= strcmp(name, "VK_KHR_cooperative_matrix") == 0;
-            d->integer_dot |= strcmp(name, "VK_KHR_shader_integer_dot_product") == 0;
+            d->integer_dot |= strcmp(name, VK_KHR_SHADER_INTEGER_DOT_PRODUCT_EXTENSION_NAME) == 0;
         }
     }
     free(extensions);
@@ -33,8 +33,11 @@ static void probe_properties(const struct vulkan *v, struct vulkan_device *d) {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_3_PROPERTIES};
     VkPhysicalDeviceSubgroupProperties subgroup = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_PROPERTIES, .pNext = &limits};
+    VkPhysicalDeviceShaderIntegerDotProductPropertiesKHR dot = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_INTEGER_DOT_PRODUCT_PROPERTIES_KHR,
+        .pNext = &subgroup};
     VkPhysicalDeviceProperties2 p = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2,
-                                     .pNext = &subgroup};
+                                     .pNext = d->integer_dot ? (void *)&dot : &subgroup};
     v->GetPhysicalDeviceProperties2(d->physical, &p);
     snprintf(d->name, sizeof d->name, "%s", p.properties.deviceName);
     d->type = p.properties.deviceType;
@@ -45,6 +48,7 @@ static void probe_properties(const struct vulkan *v, struct vulkan_device *d) {
     d->subgroup_size = subgroup.subgroupSize;
     d->subgroups = (subgroup.supportedOperations & VK_SUBGROUP_FEATURE_ARITHMETIC_BIT) &&
                    (subgroup.supportedStages & VK_SHADER_STAGE_COMPUTE_BIT);
+    d->fast_dot = dot.integerDotProduct4x8BitPackedSignedAccelerated;
     d->most_in_allocation = limits.maxMemoryAllocationSize;
     if (p.properties.apiVersion < VK_API_VERSION_1_2) {
         d->lacks = "Vulkan 1.2";
@@ -56,19 +60,39 @@ static void probe_properties(const struct vulkan *v, struct vulkan_device *d) {
 }
 
 static void probe_features(const struct vulkan *v, struct vulkan_device *d) {
+    VkPhysicalDeviceShaderIntegerDotProductFeaturesKHR dot = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_INTEGER_DOT_PRODUCT_FEATURES_KHR};
     VkPhysicalDeviceVulkan12Features f12 = {
-        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES};
-    VkPhysicalDeviceVulkan11Features f11 = {
-        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_1_FEATURES, .pNext = &f12};
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES,
+        .pNext = d->integer_dot ? &dot : NULL};
     VkPhysicalDeviceFeatures2 f = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2,
-                                   .pNext = &f11};
+                                   .pNext = &f12};
     v->GetPhysicalDeviceFeatures2(d->physical, &f);
     d->fp16 = f12.shaderFloat16;
-    d->storage8 = f12.storageBuffer8BitAccess;
-    d->storage16 = f11.storageBuffer16BitAccess;
+    d->integer_dot = dot.shaderIntegerDotProduct;
     if (!f12.bufferDeviceAddress) {
         d->lacks = "buffer device addresses";
     }
+}
+
+static bool listed(const char *list, const char *word) {
+    const size_t n = strlen(word);
+    for (const char *at = list; (at = strstr(at, word)); at += n) {
+        if ((at == list || at[-1] == ' ') && (at[n] == ' ' || !at[n])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ALLMEM_VULKAN lists what to use of what there is, as ALLMEM_KERNELS names a set of kernels:
+ * "subgroups", "dot", or "plain" for neither. Without it dot products of bytes are used where the
+ * device has instructions for them: they round activations, which nothing else would make up for.
+ */
+static void choose_variants(struct vulkan_device *d) {
+    const char *list = getenv("ALLMEM_VULKAN");
+    d->use_subgroups = d->subgroups && (!list || listed(list, "subgroups"));
+    d->use_dot = d->integer_dot && (list ? listed(list, "dot") : d->fast_dot);
 }
 
 /* The largest heap of the device's own; integrated ones and processors share the machine's. */
@@ -126,6 +150,7 @@ size_t vulkan_devices(const struct vulkan *v, struct vulkan_device *devices, siz
         }
         probe_queues(v, &devices[i]);
         probe_memory(v, &devices[i]);
+        choose_variants(&devices[i]);
     }
     return count;
 }
@@ -200,13 +225,20 @@ bool vulkan_device_open(struct vulkan *v, struct vulkan_device *d, struct error 
                                            .queueFamilyIndex = d->family,
                                            .queueCount = 1,
                                            .pQueuePriorities = &priority};
+    const char *const extension = VK_KHR_SHADER_INTEGER_DOT_PRODUCT_EXTENSION_NAME;
+    VkPhysicalDeviceShaderIntegerDotProductFeaturesKHR dot = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_INTEGER_DOT_PRODUCT_FEATURES_KHR,
+        .shaderIntegerDotProduct = VK_TRUE};
     const VkPhysicalDeviceVulkan12Features features = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES,
+        .pNext = d->use_dot ? &dot : NULL,
         .bufferDeviceAddress = VK_TRUE};
     const VkDeviceCreateInfo info = {.sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO,
                                      .pNext = &features,
                                      .queueCreateInfoCount = 1,
-                                     .pQueueCreateInfos = &queue};
+                                     .pQueueCreateInfos = &queue,
+                                     .enabledExtensionCount = d->use_dot ? 1 : 0,
+                                     .ppEnabledExtensionNames = &extension};
     VkResult result = v->CreateDevice(d->physical, &info, NULL, &v->device);
     if (result != VK_SUCCESS) {
         v->device = NULL;

@@ -16,8 +16,9 @@ struct vulkan_device {
     uint8_t cache_uuid[VK_UUID_SIZE]; /* changes with the driver */
     uint64_t memory, free;            /* bytes of its own heap; free = memory where not known */
     const char *lacks;                /* what we need and it has not, or NULL */
-    /* What it offers beyond that. Used: subgroups. */
-    bool subgroups, fp16, storage16, storage8, integer_dot, cooperative_matrix, has_budget;
+    /* What it offers beyond that. The last two are only told to the user. */
+    bool has_budget, subgroups, integer_dot, fast_dot, fp16, cooperative_matrix;
+    bool use_subgroups, use_dot; /* which variants of shaders run: see choose_variants */
     uint32_t subgroup_size, shared_bytes;
     VkDeviceSize most_in_allocation;
     VkPhysicalDeviceMemoryProperties heaps;

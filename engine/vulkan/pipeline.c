@@ -82,7 +82,7 @@ void vulkan_pipelines_finish(struct vulkan_pipelines *p) {
 static const struct vulkan_shader *find_shader(const struct vulkan_device *d, const char *name) {
     const struct vulkan_shader *found = NULL;
     for (const struct vulkan_shader *s = vulkan_shaders; s->name; s++) {
-        if (strcmp(s->name, name) == 0 && (!s->subgroups || d->subgroups) &&
+        if (strcmp(s->name, name) == 0 && (!s->subgroups || d->use_subgroups) &&
             (!found || s->subgroups)) {
             found = s;
         }

@@ -192,9 +192,10 @@ static void describe(const struct vulkan_device *d, struct engine_device *to) {
         bool has;
         const char *name;
     } features[] = {
-        {d->subgroups, "subgroup arithmetic"},   {d->fp16, "fp16"},
-        {d->storage16, "16-bit storage"},        {d->storage8, "8-bit storage"},
-        {d->integer_dot, "integer dot product"}, {d->cooperative_matrix, "cooperative matrix"},
+        {d->subgroups, "subgroup arithmetic"},
+        {d->integer_dot, d->fast_dot ? "integer dot product" : "integer dot product (slow)"},
+        {d->fp16, "fp16"},
+        {d->cooperative_matrix, "cooperative matrix"},
     };
     size_t at =
         (size_t)snprintf(to->features, sizeof to->features, "subgroups of %u", d->subgroup_size);

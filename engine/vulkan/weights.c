@@ -61,9 +61,12 @@ static void upload(struct vulkan_backend *b, const struct matrix *m) {
 
 static bool find_pipelines(struct vulkan_backend *b, struct matrix *m, struct error *error) {
     const uint32_t constants[VULKAN_CONSTANTS] = {m->type};
+    const bool dot = b->device.use_dot && quant_info(m->type)->block > 1;
     return (m->embed = vulkan_pipeline(&b->pipelines, "embed", constants, error)) &&
-           (m->matvec = vulkan_pipeline(&b->pipelines, "matvec", constants, error)) &&
-           (m->matmul = vulkan_pipeline(&b->pipelines, "matmul", constants, error));
+           (m->matvec =
+                vulkan_pipeline(&b->pipelines, dot ? "matvec_dot" : "matvec", constants, error)) &&
+           (m->matmul =
+                vulkan_pipeline(&b->pipelines, dot ? "matmul_dot" : "matmul", constants, error));
 }
 
 struct matrix *vulkan_matrix_create(struct backend *backend, const struct gguf_tensor *tensor,

@@ -36,6 +36,8 @@ uvec2 unit_columns(uint u) {
     }
 }
 
+const bool PACKED = TYPE != F32 && TYPE != F16 && TYPE != BF16;
+
 // The eight bytes that begin at word `at`.
 uvec2 eight_bytes(Words w, uint at) {
     return uvec2(w.at[at], w.at[at + 1]);
@@ -54,6 +56,11 @@ int signed_byte(uint word, uint i) {
     return bitfieldExtract(int(word), int(8 * i), 8);
 }
 
+// Bits 0 to 7 as the lowest ones of eight bytes.
+uvec2 spread(uint bits) {
+    return (uvec2(bits & 15, bits >> 4 & 15) * 0x00204081) & 0x01010101;
+}
+
 // Scale and minimum of group g of Q4_K and Q5_K, packed in the three words from `at`.
 uvec2 six_bit_scales(Words w, uint at, uint g) {
     if (g < 4) {
@@ -69,6 +76,112 @@ int third_scale(Words w, uint at, uint g) {
     uint low = g < 8 ? byte_at(w, at, g) & 15 : byte_at(w, at, g - 8) >> 4;
     uint high = byte_at(w, at, 8 + g % 4) >> (2 * (g / 4)) & 3;
     return int(low | high << 4) - 32;
+}
+
+// The values of unit u of a row, for a type that packs them: the unit's halves are
+// scale.x * q - minimum.x for the eight signed bytes q of bytes.xy, and likewise y and bytes.zw.
+// The row begins at word `row` and has `columns` columns.
+void unpack(Words w, uint row, uint u, uint columns, out uvec4 bytes, out vec2 scale,
+            out vec2 minimum) {
+    switch (TYPE) {
+    case Q4_0: {
+        uint block = u / 2;
+        uvec2 four = eight_bytes(w, row + 4 * block + 2 * (u % 2));
+        bytes = uvec4(four, four >> 4) & 0x0f0f0f0f;
+        scale = vec2(half_at(w, 2 * (row + columns / 8) + block));
+        minimum = 8 * scale;
+        break;
+    }
+    case Q4_1: {
+        uint block = row + u / 2 * 5;
+        uvec2 four = eight_bytes(w, block + 1 + 2 * (u % 2));
+        vec2 d = halves_of(w.at[block]);
+        bytes = uvec4(four, four >> 4) & 0x0f0f0f0f;
+        scale = d.xx;
+        minimum = -d.yy;
+        break;
+    }
+    case Q5_0: {
+        uint block = u / 2, words = row + 5 * block;
+        uint fifth = w.at[words] >> (8 * (u % 2));
+        uvec2 four = eight_bytes(w, words + 1 + 2 * (u % 2));
+        bytes = (uvec4(four, four >> 4) & 0x0f0f0f0f) |
+                uvec4(spread(fifth), spread(fifth >> 16)) << 4;
+        scale = vec2(half_at(w, 2 * (row + columns / 32 * 5) + block));
+        minimum = 16 * scale;
+        break;
+    }
+    case Q5_1: {
+        uint block = row + u / 2 * 6;
+        uint fifth = w.at[block + 1] >> (8 * (u % 2));
+        uvec2 four = eight_bytes(w, block + 2 + 2 * (u % 2));
+        vec2 d = halves_of(w.at[block]);
+        bytes = (uvec4(four, four >> 4) & 0x0f0f0f0f) |
+                uvec4(spread(fifth), spread(fifth >> 16)) << 4;
+        scale = d.xx;
+        minimum = -d.yy;
+        break;
+    }
+    case Q8_0: {
+        bytes = uvec4(eight_bytes(w, row + 4 * u), eight_bytes(w, row + 4 * u + 2));
+        scale = vec2(half_at(w, 2 * (row + columns / 4) + u / 2));
+        minimum = vec2(0);
+        break;
+    }
+    case Q2_K: {
+        uint block = row + u / 16 * 21, n = u / 4 % 4, i0 = u % 4, g = 4 * n + i0 / 2;
+        uvec2 two = eight_bytes(w, block + 4 + n / 2 * 8 + 2 * i0) >> (4 * (n % 2));
+        uvec2 s = uvec2(byte_at(w, block, g), byte_at(w, block, g + 2));
+        vec2 d = halves_of(w.at[block + 20]);
+        bytes = uvec4(two, two >> 2) & 0x03030303;
+        scale = d.x * vec2(s & 15);
+        minimum = d.y * vec2(s >> 4);
+        break;
+    }
+    case Q3_K: {
+        uint block = row + u / 16 * 28, n = u / 4 % 4, i0 = u % 4, g = 4 * n + i0 / 2;
+        uvec2 two = eight_bytes(w, block + 8 + n / 2 * 8 + 2 * i0) >> (4 * (n % 2));
+        uvec2 third = eight_bytes(w, block + 2 * i0) >> (2 * n);
+        bytes = (uvec4(two, two >> 2) & 0x03030303) |
+                (uvec4(third, third >> 1) & 0x01010101) << 2;
+        scale = half_to(w.at[block + 27] & 0xffff) *
+                vec2(third_scale(w, block + 24, g), third_scale(w, block + 24, g + 2));
+        minimum = 4 * scale;
+        break;
+    }
+    case Q4_K:
+    case Q5_K: {
+        uint block = row + u / 16 * (TYPE == Q4_K ? 36 : 44), n = u / 4 % 4, i0 = u % 4;
+        uvec2 four = eight_bytes(w, block + (TYPE == Q4_K ? 4 : 12) + 8 * n + 2 * i0);
+        vec2 d = halves_of(w.at[block]);
+        vec2 first = d * vec2(six_bit_scales(w, block + 1, 2 * n));
+        vec2 second = d * vec2(six_bit_scales(w, block + 1, 2 * n + 1));
+        bytes = uvec4(four, four >> 4) & 0x0f0f0f0f;
+        if (TYPE == Q5_K) {
+            uvec2 fifth = eight_bytes(w, block + 4 + 2 * i0) >> (2 * n);
+            bytes |= (uvec4(fifth, fifth >> 1) & 0x01010101) << 4;
+        }
+        scale = vec2(first.x, second.x);
+        minimum = vec2(first.y, second.y);
+        break;
+    }
+    case Q6_K: {
+        uint block = row + u / 16 * 53, k = u % 8, upper_half = u / 8 % 2;
+        uint low = block + 16 * upper_half + 4 * (k % 4);
+        uint high = block + 32 + 8 * upper_half + 4 * (k % 2);
+        uvec4 four = uvec4(eight_bytes(w, low), eight_bytes(w, low + 2)) >> (k / 4 * 4);
+        uvec4 two = uvec4(eight_bytes(w, high), eight_bytes(w, high + 2)) >> (k / 2 * 2);
+        bytes = (four & 0x0f0f0f0f) | (two & 0x03030303) << 4;
+        scale = vec2(half_to(w.at[block + 52] & 0xffff) *
+                     float(signed_byte(w.at[block + 48 + u % 16 / 4], u % 4)));
+        minimum = 32 * scale;
+        break;
+    }
+    default: // not packed
+        bytes = uvec4(0);
+        scale = minimum = vec2(0);
+        break;
+    }
 }
 
 // v = the values of unit u of the row that begins at word `row`; of `columns` columns.
@@ -96,127 +209,12 @@ void expand(Words w, uint row, uint u, uint columns, out float v[16]) {
         }
         break;
     }
-    case Q4_0: {
-        uint block = u / 2, at = row + 4 * block + 2 * (u % 2);
-        float d = half_at(w, 2 * (row + columns / 8) + block);
-        uvec2 bytes = eight_bytes(w, at);
-        [[unroll]] for (uint i = 0; i < 8; i++) {
-            uint q = byte_of(bytes[i / 4], i % 4);
-            v[i] = d * float(int(q & 15) - 8);
-            v[8 + i] = d * float(int(q >> 4) - 8);
-        }
-        break;
-    }
-    case Q4_1: {
-        uint block = row + u / 2 * 5, at = block + 1 + 2 * (u % 2);
-        vec2 d = halves_of(w.at[block]);
-        uvec2 bytes = eight_bytes(w, at);
-        [[unroll]] for (uint i = 0; i < 8; i++) {
-            uint q = byte_of(bytes[i / 4], i % 4);
-            v[i] = d.x * float(q & 15) + d.y;
-            v[8 + i] = d.x * float(q >> 4) + d.y;
-        }
-        break;
-    }
-    case Q5_0: {
-        uint block = u / 2, words = row + 5 * block, at = words + 1 + 2 * (u % 2);
-        float d = half_at(w, 2 * (row + columns / 32 * 5) + block);
-        uint fifth = w.at[words] >> (8 * (u % 2));
-        uvec2 bytes = eight_bytes(w, at);
-        [[unroll]] for (uint i = 0; i < 8; i++) {
-            uint q = byte_of(bytes[i / 4], i % 4);
-            v[i] = d * float(int(q & 15 | (fifth >> i & 1) << 4) - 16);
-            v[8 + i] = d * float(int(q >> 4 | (fifth >> (16 + i) & 1) << 4) - 16);
-        }
-        break;
-    }
-    case Q5_1: {
-        uint block = row + u / 2 * 6, at = block + 2 + 2 * (u % 2);
-        vec2 d = halves_of(w.at[block]);
-        uint fifth = w.at[block + 1] >> (8 * (u % 2));
-        uvec2 bytes = eight_bytes(w, at);
-        [[unroll]] for (uint i = 0; i < 8; i++) {
-            uint q = byte_of(bytes[i / 4], i % 4);
-            v[i] = d.x * float(q & 15 | (fifth >> i & 1) << 4) + d.y;
-            v[8 + i] = d.x * float(q >> 4 | (fifth >> (16 + i) & 1) << 4) + d.y;
-        }
-        break;
-    }
-    case Q8_0: {
-        float d = half_at(w, 2 * (row + columns / 4) + u / 2);
-        [[unroll]] for (uint j = 0; j < 4; j++) {
-            uint word = w.at[row + 4 * u + j];
-            [[unroll]] for (uint i = 0; i < 4; i++) {
-                v[4 * j + i] = d * float(signed_byte(word, i));
-            }
-        }
-        break;
-    }
-    case Q2_K: {
-        uint block = row + u / 16 * 21, n = u / 4 % 4, i0 = u % 4;
-        vec2 d = halves_of(w.at[block + 20]);
-        uint at = block + 4 + n / 2 * 8 + 2 * i0, shift = 4 * (n % 2), g = 4 * n + i0 / 2;
-        uint s0 = byte_at(w, block, g), s1 = byte_at(w, block, g + 2);
-        uvec2 bytes = eight_bytes(w, at);
-        [[unroll]] for (uint i = 0; i < 8; i++) {
-            uint q = byte_of(bytes[i / 4], i % 4) >> shift;
-            v[i] = d.x * float(s0 & 15) * float(q & 3) - d.y * float(s0 >> 4);
-            v[8 + i] = d.x * float(s1 & 15) * float(q >> 2 & 3) - d.y * float(s1 >> 4);
-        }
-        break;
-    }
-    case Q3_K: {
-        uint block = row + u / 16 * 28, n = u / 4 % 4, i0 = u % 4;
-        float d = half_to(w.at[block + 27] & 0xffff);
-        uint at = block + 8 + n / 2 * 8 + 2 * i0, shift = 4 * (n % 2), g = 4 * n + i0 / 2;
-        float s0 = d * float(third_scale(w, block + 24, g));
-        float s1 = d * float(third_scale(w, block + 24, g + 2));
-        uvec2 thirds = eight_bytes(w, block + 2 * i0);
-        uvec2 bytes = eight_bytes(w, at);
-        [[unroll]] for (uint i = 0; i < 8; i++) {
-            uint q = byte_of(bytes[i / 4], i % 4) >> shift;
-            uint third = byte_of(thirds[i / 4], i % 4) >> (2 * n);
-            v[i] = s0 * float(int((q & 3) + 4 * (third & 1)) - 4);
-            v[8 + i] = s1 * float(int((q >> 2 & 3) + 4 * (third >> 1 & 1)) - 4);
-        }
-        break;
-    }
-    case Q4_K:
-    case Q5_K: {
-        uint words = TYPE == Q4_K ? 36 : 44, block = row + u / 16 * words;
-        uint n = u / 4 % 4, i0 = u % 4;
-        uint at = block + (TYPE == Q4_K ? 4 : 12) + 8 * n + 2 * i0;
-        vec2 d = halves_of(w.at[block]);
-        vec2 s0 = d * vec2(six_bit_scales(w, block + 1, 2 * n));
-        vec2 s1 = d * vec2(six_bit_scales(w, block + 1, 2 * n + 1));
-        uvec2 bytes = eight_bytes(w, at), fifths = uvec2(0);
-        if (TYPE == Q5_K) {
-            fifths = eight_bytes(w, block + 4 + 2 * i0);
-        }
-        [[unroll]] for (uint i = 0; i < 8; i++) {
-            uint q = byte_of(bytes[i / 4], i % 4), low = q & 15, high = q >> 4;
-            if (TYPE == Q5_K) {
-                uint fifth = byte_of(fifths[i / 4], i % 4) >> (2 * n);
-                low |= (fifth & 1) << 4;
-                high |= (fifth >> 1 & 1) << 4;
-            }
-            v[i] = s0.x * float(low) - s0.y;
-            v[8 + i] = s1.x * float(high) - s1.y;
-        }
-        break;
-    }
-    case Q6_K: {
-        uint block = row + u / 16 * 53, k = u % 8, upper_half = u / 8 % 2;
-        uint low_at = block + 16 * upper_half + 4 * (k % 4), low_shift = k / 4 * 4;
-        uint high_at = block + 32 + 8 * upper_half + 4 * (k % 2), high_shift = k / 2 * 2;
-        float d = half_to(w.at[block + 52] & 0xffff);
-        d *= float(signed_byte(w.at[block + 48 + u % 16 / 4], u % 4));
-        [[unroll]] for (uint j = 0; j < 4; j++) {
-            uint lows = w.at[low_at + j] >> low_shift, highs = w.at[high_at + j] >> high_shift;
-            [[unroll]] for (uint i = 0; i < 4; i++) {
-                uint low = byte_of(lows, i) & 15, high = byte_of(highs, i) & 3;
-                v[4 * j + i] = d * float(int(low | high << 4) - 32);
-            }
+    default: {
+        uvec4 bytes;
+        vec2 scale, minimum;
+        unpack(w, row, u, columns, bytes, scale, minimum);
+        [[unroll]] for (uint i = 0; i < 16; i++) {
+            v[i] = scale[i / 8] * float(signed_byte(bytes[i / 4], i % 4)) - minimum[i / 8];
         }
         break;
     }

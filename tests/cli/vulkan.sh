@@ -7,9 +7,11 @@
 # shellcheck source=tests/cli/sessions.sh
 . "$SOURCE/tests/cli/sessions.sh"
 
-# The CPU's faster kernels round activations to 8 bits; the device computes as the reference does.
+# The CPU's faster kernels round activations to 8 bits, as a device does that multiplies bytes; without
+# that it computes as the reference does.
 ALLMEM_KERNELS=reference
-export ALLMEM_KERNELS
+ALLMEM_VULKAN=subgroups
+export ALLMEM_KERNELS ALLMEM_VULKAN
 chapters book.md 4 40
 prompt="On day 3 the keeper Drake logged"
 
@@ -85,6 +87,17 @@ assert a["tokens"] == b["tokens"] and a["state_bytes"] == b["state_bytes"], (a, 
 assert abs(a["nll"] - b["nll"]) < 0.01, (a["nll"], b["nll"])
 for x, y in zip(a["buckets"], b["buckets"]):
     assert abs(x["nll"] - y["nll"]) < 0.01, (x, y)' cpu.json out
+done
+
+for variants in plain "subgroups dot"; do
+    run "$ALLMEM" eval --json --backend=cpu --mode memory --tokens 300 --text book.md
+    cp out cpu.json
+    run env ALLMEM_VULKAN="$variants" "$ALLMEM" eval --json --backend=vulkan --mode memory \
+        --tokens 300 --text book.md
+    ok "$variants: nll" python3 -c '
+import json, sys
+a, b = (json.load(open(f)) for f in sys.argv[1:])
+assert abs(a["nll"] - b["nll"]) < 0.01, (a["nll"], b["nll"])' cpu.json out
 done
 
 # A session of one backend on the other: fast weights, or merged tokens alone.

@@ -26,8 +26,10 @@ enum { REFERENCE, TRIED, SIDES };
 /* What a backend may be off by, as a share of the quadratic mean of the values. The CPU's faster
  * sets round activations to 8 bits, or both factors to bf16. */
 struct candidate {
-    const char *name;     /* "vulkan", or a set of kernels */
+    const char *name;     /* a set of kernels, or what is tried of Vulkan */
+    const char *vulkan;   /* ALLMEM_VULKAN: which variants of its shaders run; NULL: the CPU */
     double product, rest; /* matmul; everything else */
+    bool matrices_only;   /* the rest is as in another candidate */
 };
 
 struct rig {
@@ -73,9 +75,10 @@ static float *random_floats(size_t n, float scale) {
     return x;
 }
 
-static struct backend *open_side(const char *name, struct error *error) {
-    if (strcmp(name, "vulkan") == 0) {
+static struct backend *open_side(const char *name, const char *vulkan, struct error *error) {
+    if (vulkan) {
         const struct vulkan_options options = {.any = true};
+        setenv("ALLMEM_VULKAN", vulkan, 1);
         return vulkan_backend_create(&options, error);
     }
     setenv("ALLMEM_KERNELS", name, 1);
@@ -87,12 +90,12 @@ static void open_rig(struct rig *r, void **state) {
     const struct candidate *c = *state;
     *r = (struct rig){.candidate = c};
     random_state = 12345;
-    r->b[TRIED] = open_side(c->name, &error);
-    if (!r->b[TRIED] && strcmp(c->name, "vulkan") == 0) {
+    r->b[TRIED] = open_side(c->name, c->vulkan, &error);
+    if (!r->b[TRIED] && c->vulkan) {
         print_message("skipped, no Vulkan: %s\n", error.text);
         skip();
     }
-    r->b[REFERENCE] = open_side("reference", NULL);
+    r->b[REFERENCE] = open_side("reference", NULL, NULL);
     if (!r->b[REFERENCE] || !r->b[TRIED]) {
         fail_msg("%s: %s", c->name, error.text);
     }
@@ -722,27 +725,37 @@ static const struct {
               {"rms_norm", norms},     {"add and swiglu", elementwise},
               {"the window", windows}, {"merged tokens", merged_tokens},
               {"the memory", memories}};
-enum { CHECKS = sizeof checks / sizeof *checks, MOST_CANDIDATES = 8 };
+enum { CHECKS = sizeof checks / sizeof *checks, MOST_CANDIDATES = 12 };
 
 int main(void) {
-    struct candidate candidates[MOST_CANDIDATES] = {{"vulkan", 1e-5, 2e-5}};
-    size_t count = 1;
+    struct candidate candidates[MOST_CANDIDATES] = {
+        {"vulkan plain", "plain", 1e-5, 2e-5, false},
+        {"vulkan", "subgroups", 1e-5, 2e-5, false},
+        {"vulkan dot", "dot", 0.06, 2e-5, true},
+        {"vulkan dot, subgroups", "subgroups dot", 0.06, 2e-5, true},
+    };
+    size_t count = 4;
     for (const struct kernels *const *k = kernels_all(); *k; k++) {
         if ((*k)->runs_here() && strcmp((*k)->name, "reference") != 0) {
             assert_true(count < MOST_CANDIDATES);
             /* Scores of attention are bf16 products there, and grow in the exponential. */
             const bool bf16 = strcmp((*k)->name, "avx512bf16") == 0;
-            candidates[count++] = (struct candidate){(*k)->name, 0.06, bf16 ? 0.2 : 0.05};
+            candidates[count++] =
+                (struct candidate){(*k)->name, NULL, 0.06, bf16 ? 0.2 : 0.05, false};
         }
     }
     static char names[MOST_CANDIDATES * CHECKS][64];
     struct CMUnitTest tests[MOST_CANDIDATES * CHECKS];
     size_t n = 0;
     for (size_t i = 0; i < count; i++) {
-        for (size_t j = 0; j < CHECKS; j++, n++) {
+        for (size_t j = 0; j < CHECKS; j++) {
+            if (candidates[i].matrices_only && checks[j].run != matrices) {
+                continue;
+            }
             snprintf(names[n], sizeof names[n], "%s: %s", candidates[i].name, checks[j].name);
             tests[n] = (struct CMUnitTest){
                 .name = names[n], .test_func = checks[j].run, .initial_state = &candidates[i]};
+            n++;
         }
     }
     return _cmocka_run_group_tests("backend_ops", tests, n, NULL, NULL);

@@ -116,7 +116,15 @@ static void those_of_vulkan_too(void **state) {
         print_message("skipped, no Vulkan: %s\n", error.text);
         skip();
     }
-    check_on("vulkan", "vulkan", 1e-3, false);
+    static const struct {
+        const char *variants; /* of shaders: ALLMEM_VULKAN */
+        double tolerance;
+    } cases[] = {{"plain", 1e-3}, {"subgroups", 1e-3}, {"subgroups dot", 0.15}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        setenv("ALLMEM_VULKAN", cases[i].variants, 1);
+        const bool rounds = strstr(cases[i].variants, "dot") != NULL;
+        check_on("vulkan", cases[i].variants, cases[i].tolerance, rounds);
+    }
 }
 
 int main(void) {
