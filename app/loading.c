@@ -42,7 +42,8 @@ bool load_engine(struct loaded *loaded, const struct options *options, bool adap
                                .threads = options->threads,
                                .device = options->device,
                                .cache = cache,
-                               .notice = options->quiet ? NULL : print_notice};
+                               .notice = options->quiet ? NULL : print_notice,
+                               .details = options->verbose > 0};
     loaded->engine = engine_open(&o, error);
     free(cache);
     return loaded->engine != NULL;

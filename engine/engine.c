@@ -136,7 +136,8 @@ bool engine_recover(struct engine *e, struct error *error) {
     return false;
 }
 
-/* "auto" without a word where there is no GPU; where there is one that cannot be used, with one. */
+/* "auto" without a word where there is no GPU, unless details are wanted; where there is one that
+ * cannot be used, with one. */
 static bool open_backend(struct engine *e, const struct engine_options *o, struct error *error) {
     const bool automatic = strcmp(o->backend, "auto") == 0;
     struct error why = {0};
@@ -162,7 +163,7 @@ static bool open_backend(struct engine *e, const struct engine_options *o, struc
         return error_set(error, why.code == ERROR_NOT_FOUND ? ERROR_FAILURE : why.code, "%s",
                          why.text);
     }
-    if (why.code == ERROR_NOT_FOUND && !o->device) {
+    if (why.code == ERROR_NOT_FOUND && !o->device && !o->details) {
         return open_on_cpu(e, error);
     }
     return engine_go_back(e, &why, error);

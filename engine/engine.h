@@ -26,6 +26,7 @@ struct engine_options {
     const char *cache;   /* folder for what is quicker kept than made again, or NULL */
     /* Called with a line for the user: that "auto" does without the device that is there, or has
      * failed, and why; that a saved session comes from another backend. May be NULL. */
+    bool details; /* also that "auto" found no GPU, which is as usual */
     void (*notice)(void *context, const char *text);
     void *notice_context;
 };
@@ -111,8 +112,8 @@ bool session_append(struct session *s, const token *ids, size_t n,
 bool session_score(struct session *s, const token *ids, size_t n, float *nll,
                    const struct session_watch *watch, struct error *error);
 /* A control: `to` goes on with the memory that `from` has written, its merged tokens, fast weights
- * and evidence, beside its own window; merged tokens count from the next chunk on. Both are sessions of one engine with the same options but `writes`, at the
- * same position. */
+ * and evidence, beside its own window; merged tokens count from the next chunk on. Both are
+ * sessions of one engine with the same options but `writes`, at the same position. */
 bool session_lend_memory(struct session *to, const struct session *from, struct error *error);
 /* [vocabulary], of the token that comes next; NULL on an empty timeline. Valid until the session
  * changes. */
@@ -131,8 +132,7 @@ struct session_places session_places(const struct session *s);
 /* A saved session is a header part and one part per layer, so that a store can keep them apart.
  * Format by bytes: engine/README.md. */
 size_t session_parts(const struct session *s);
-bool session_save_part(struct session *s, size_t part, struct bytes *out,
-                       struct error *error);
+bool session_save_part(struct session *s, size_t part, struct bytes *out, struct error *error);
 /* Starts a session from a header part; the layers follow by session_load_part, in any order, each
  * once. ERROR_INCOMPATIBLE, naming both, if it was made with another model, adapter or version, or
  * if a part is damaged (its size, its checksum, a number that is not finite). */

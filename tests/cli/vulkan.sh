@@ -34,6 +34,8 @@ if [ $built = yes ]; then
             env "$without" "$ALLMEM" generate --backend=vulkan -n 4 "$prompt"
         run env "$without" "$ALLMEM" generate -n 4 "$prompt"
         is "$without: auto is the CPU" "$status$err" 0
+        run env "$without" "$ALLMEM" generate -v -n 4 "$prompt"
+        has "$without: -v says why" "$err" "no Vulkan"
         run env "$without" "$ALLMEM" generate --device 1 -n 4 "$prompt"
         is "$without: auto with --device is the CPU" "$status" 0
         has "$without: and says so" "$err" "the CPU computes"
