@@ -10,6 +10,7 @@
 static void fail(struct vulkan_commands *c, VkResult result) {
     if (!c->failed) {
         c->failed = true;
+        c->v->DeviceWaitIdle(c->v->device); /* until then it may use what will be destroyed */
         bool memory =
             result == VK_ERROR_OUT_OF_DEVICE_MEMORY || result == VK_ERROR_OUT_OF_HOST_MEMORY;
         error_set(&c->failure, memory ? ERROR_NO_SPACE : ERROR_FAILURE,
