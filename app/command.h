@@ -26,6 +26,9 @@ struct options {
     float temperature;
     unsigned long long seed;
     const struct config *config; /* for what is no option: [keys]; may be NULL */
+    /* Takes the engine's lines for the user; NULL: they go to standard error, unless `quiet`. */
+    void (*notice)(void *context, const char *text);
+    void *notice_context;
 };
 
 struct command {

@@ -42,7 +42,10 @@ bool load_engine(struct loaded *loaded, const struct options *options, bool adap
                                .threads = options->threads,
                                .device = options->device,
                                .cache = cache,
-                               .notice = options->quiet ? NULL : print_notice,
+                               .notice = options->notice  ? options->notice
+                                         : options->quiet ? NULL
+                                                          : print_notice,
+                               .notice_context = options->notice_context,
                                .details = options->verbose > 0};
     loaded->engine = engine_open(&o, error);
     free(cache);

@@ -147,7 +147,7 @@ struct message *mailbox_take(struct mailbox *m) {
 /* ---- the worker ---- */
 
 struct worker {
-    const struct options *options;
+    struct options options;
     struct mailbox *mailbox;
     pthread_t thread;
     pthread_mutex_t lock; /* of what follows */
@@ -156,8 +156,9 @@ struct worker {
     uint64_t submitted; /* id of the newest job */
     bool quit, done;
     atomic_ullong stopped;      /* id of the newest job that shall stop */
-    struct workspace workspace; /* these two are the thread's */
+    struct workspace workspace; /* these three are the thread's */
     bool writable;
+    const struct task *task; /* that runs */
 };
 
 bool task_stopped(void *task) {
@@ -188,6 +189,14 @@ void task_note(const struct task *t, const char *text) {
         m->text = strdup(text);
     }
     task_post(t, m);
+}
+
+/* An engine outlives the task that has loaded it, and speaks while another runs. */
+static void note_of_engine(void *worker, const char *text) {
+    const struct worker *w = worker;
+    if (w->task) {
+        task_note(w->task, text);
+    }
 }
 
 bool task_due(struct task *t) {
@@ -232,12 +241,13 @@ static bool run(struct task *t, struct error *error) {
 }
 
 static void run_job(struct worker *w, const struct job *job) {
-    struct task t = {.options = w->options,
+    struct task t = {.options = &w->options,
                      .workspace = &w->workspace,
                      .writable = &w->writable,
                      .job = job,
                      .worker = w};
     struct error error = {0};
+    w->task = &t;
     task_post(&t, task_message(&t, MESSAGE_BEGIN));
     bool ok = task_stopped(&t) && job->kind != JOB_ASK
                   ? error_set(&error, ERROR_INTERRUPTED, "stopped")
@@ -248,6 +258,7 @@ static void run_job(struct worker *w, const struct job *job) {
         end->text = strdup(error.text);
     }
     task_post(&t, end);
+    w->task = NULL;
 }
 
 static struct job *next_job(struct worker *w) {
@@ -292,7 +303,9 @@ struct worker *worker_create(const struct options *options, struct mailbox *mail
     pthread_cond_init(&w->changed, &clock);
     pthread_condattr_destroy(&clock);
     pthread_mutex_init(&w->lock, NULL);
-    w->options = options;
+    w->options = *options;
+    w->options.notice = note_of_engine;
+    w->options.notice_context = w;
     w->mailbox = mailbox;
     w->last = &w->first;
     int failed = pthread_create(&w->thread, NULL, work, w);

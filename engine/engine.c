@@ -119,8 +119,8 @@ bool engine_go_back(struct engine *e, const struct error *why, struct error *err
     if (ok) {
         describe_backend(e);
     }
-    for (struct session *s = e->first; ok && s; s = s->next) {
-        ok = session_enter_backend(s, error);
+    for (struct session *s = e->first; s; s = s->next) {
+        ok = session_enter_backend(s, ok, error) && ok;
     }
     return ok;
 }

@@ -105,8 +105,7 @@ static bool make_states(struct session *s, struct error *error) {
     widest = widest > c->heads * c->head_dim ? widest : c->heads * c->head_dim;
     if (!e->transformer.layers) {
         return error_set(error, ERROR_NO_SPACE,
-                         "the model was not loaded again after its device "
-                         "had failed");
+                         "the model was not loaded again after its device had failed");
     }
     if (!e->info.device && !fits(e, &s->shape, session_state_bytes(s), error)) {
         return false; /* a device has memory of its own, and says itself when it is full */
@@ -124,12 +123,12 @@ static bool make_states(struct session *s, struct error *error) {
     return true;
 }
 
-bool session_enter_backend(struct session *s, struct error *error) {
-    if (make_states(s, error)) {
+bool session_enter_backend(struct session *s, bool there, struct error *error) {
+    if (there && make_states(s, error)) {
         standby_restore(s);
         return true;
     }
-    memset(s->loaded, 0, s->shape.layers * sizeof *s->loaded); /* there is nothing to go on with */
+    memset(s->loaded, 0, s->shape.layers * sizeof *s->loaded);
     return false;
 }
 

@@ -52,10 +52,10 @@ struct session {
 /* A session with zeroed states, its place in memory checked against the plan. */
 struct session *session_make(struct engine *e, const struct session_options *options,
                              struct error *error);
-/* States are taken from the present backend, and zeroed ones made on the one that comes after it.
- */
+/* States are taken from the present backend, and made anew from the standby on the one that comes
+ * after it. Where that fails, or there is none, the session is no longer whole. */
 void session_leave_backend(struct session *s);
-bool session_enter_backend(struct session *s, struct error *error);
+bool session_enter_backend(struct session *s, bool there, struct error *error);
 /* The fast weights of a session that begins are the adapter's. */
 void session_start_memory(struct session *s);
 /* Reads again what a session is behind. */

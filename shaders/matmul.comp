@@ -4,8 +4,8 @@
 // y[i] = matrix x[i] (+ bias) for many rows of activations: prefill. A workgroup computes a tile of
 // TILE_ROWS rows of the matrix by TILE_N rows of x; both are brought into shared memory TILE_K
 // columns at a time, the weights expanded, so that each is expanded once for TILE_N products. A
-// thread has a square of 4 by 4 sums. Compiled with DOT, for types that pack their values, the tiles
-// are bytes, GROUP columns to a scale, and the products are of integers.
+// thread has a square of 4 by 4 sums. Compiled with DOT, for types that pack their values, the
+// tiles are bytes, GROUP columns to a scale, and the products are of integers.
 #extension GL_GOOGLE_include_directive : require
 #include "lib/memory.glsl"
 #include "lib/quant.glsl"
@@ -102,8 +102,9 @@ void add_tile(uint r0, uint i0, inout vec4 sum[4]) {
                 }
             }
         }
-        vec4 scale = w_scales[(g * TILE_ROWS + r0) / 4], minimum = w_minima[(g * TILE_ROWS + r0) / 4];
-        vec4 x_scale = x_scales[(g * TILE_N + i0) / 4], x_sum = x_sums[(g * TILE_N + i0) / 4];
+        uint w_at = (g * TILE_ROWS + r0) / 4, x_at = (g * TILE_N + i0) / 4;
+        vec4 scale = w_scales[w_at], minimum = w_minima[w_at];
+        vec4 x_scale = x_scales[x_at], x_sum = x_sums[x_at];
         [[unroll]] for (uint i = 0; i < 4; i++) {
             sum[i] += scale * x_scale[i] * vec4(products[i]) - minimum * x_sum[i];
         }

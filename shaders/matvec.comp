@@ -3,8 +3,8 @@
 //
 // y = matrix x (+ bias) for one row of activations: decode, which is bound by reading the weights.
 // A workgroup takes ROWS rows of the matrix, so that a value of x is read once for all of them; its
-// threads share the columns. Compiled with DOT, for types that pack their values, each thread rounds
-// the activations to bytes, eight to a scale, and multiplies integers.
+// threads share the columns. Compiled with DOT, for types that pack their values, each thread
+// rounds the activations to bytes, eight to a scale, and multiplies integers.
 #extension GL_GOOGLE_include_directive : require
 #include "lib/memory.glsl"
 #include "lib/quant.glsl"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Products of packed bytes, four at a time (SPV_KHR_integer_dot_product), and activations rounded to
-// bytes for them.
+// Products of packed bytes, four at a time (SPV_KHR_integer_dot_product), and activations rounded
+// to bytes for them.
 #extension GL_EXT_spirv_intrinsics : require
 
 // OpSDotKHR with capabilities DotProduct and DotProductInput4x8BitPacked. `form` 0: four bytes in a

@@ -278,6 +278,21 @@ class Bench:
         u.close()
         t.close()
 
+    # ---- a device that fails (tools/vulkan_fault.c)
+
+    def lost_device(self):
+        layers = {"VK_LAYER_PATH": os.environ.get("LAYERS", ""),
+                  "VK_INSTANCE_LAYERS": "VK_LAYER_ALLMEM_fault"}
+        t = self.start("book", "--device", "1", "book", columns=140, **layers, ALLMEM_FAULT="submit:12")
+        if t.wait("the CPU computes", 2):  # at once: there is no device
+            t.close()
+            return
+        t.wait("tiny")
+        t.send("Who gave Tobias Wren a brass compass?\r")
+        self.tap("a device that is lost is told", t.wait("DEVICE_LOST); the CPU computes", 30), t.text())
+        self.tap("and the answer comes", t.wait("to the first", 30), t.text())
+        t.close()
+
     def descriptors(self):
         t = self.ready("two")
 
@@ -310,7 +325,7 @@ def main():
                       lambda: b.ends(signal.SIGTERM, 143, "SIGTERM"),
                       lambda: b.ends(signal.SIGHUP, 129, "SIGHUP"),
                       b.crash, b.suspend, b.hangup, b.hostile, b.colours, b.paste, b.copy,
-                      b.two_programs, b.descriptors):
+                      b.two_programs, b.lost_device, b.descriptors):
             try:
                 check()
             except (AssertionError, OSError, TimeoutError, ValueError) as error:
