@@ -91,12 +91,14 @@ for x, y in zip(a["buckets"], b["buckets"]):
     assert abs(x["nll"] - y["nll"]) < 0.01, (x, y)' cpu.json out
 done
 
+# Of a quantised model, by each kind of product.
+"$TINY" packed.gguf type=Q4_1 adapter=packed.adapter.gguf
+set -- -m packed.gguf --mode memory --window 64 --keep 24 --tokens 300 --text book.md
+run "$ALLMEM" eval --json --backend=cpu "$@"
+cp out cpu.json
 for variants in plain "subgroups dot"; do
-    run "$ALLMEM" eval --json --backend=cpu --mode memory --tokens 300 --text book.md
-    cp out cpu.json
-    run env ALLMEM_VULKAN="$variants" "$ALLMEM" eval --json --backend=vulkan --mode memory \
-        --tokens 300 --text book.md
-    ok "$variants: nll" python3 -c '
+    run env ALLMEM_VULKAN="$variants" "$ALLMEM" eval --json --backend=vulkan "$@"
+    ok "Q4_1, $variants: nll" python3 -c '
 import json, sys
 a, b = (json.load(open(f)) for f in sys.argv[1:])
 assert abs(a["nll"] - b["nll"]) < 0.01, (a["nll"], b["nll"])' cpu.json out
