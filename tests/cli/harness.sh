@@ -3,8 +3,9 @@
 #
 # Sourced by the tests of the command line. A test runs the program with `run`, looks at $status,
 # $out and $err, and reports each case with `is`, `has` or `ok`; `finish` ends it. Output is TAP, so
-# every case counts. From meson come ALLMEM (the program), TINY (writes a tiny model), SOURCE (the
-# top level). The program's files are under $ALLMEM_HOME in a folder that goes away.
+# every case counts. From meson come ALLMEM (the program), TINY (writes a tiny model), LAYERS (the
+# folder of the layer tools/vulkan_fault.c), SOURCE (the top level). The program's files are under
+# $ALLMEM_HOME in a folder that goes away.
 set -u
 
 cases=0
