@@ -152,6 +152,10 @@ static bool stop_wanted(const struct ingest_options *o) {
     return o->walk.stop && o->walk.stop(o->walk.stop_context);
 }
 
+static bool stopped_before(struct error *error) {
+    return error_set(error, ERROR_INTERRUPTED, "stopped before the documents were stored");
+}
+
 /* All or nothing: a reading that goes on without paths then misses no document. */
 static bool store_all(struct workspace *w, const char *const *paths, size_t count,
                       const struct ingest_options *o, struct ingest_report *r,
@@ -160,19 +164,19 @@ static bool store_all(struct workspace *w, const char *const *paths, size_t coun
     if (!store_begin(w->store, error)) {
         return false;
     }
+    store_use_stop(w->store, o->walk.stop, o->walk.stop_context);
     bool ok = count == 0 || origins_add(w->store, paths, count, &o->walk, error);
     for (size_t i = 0; ok && i < l->count; i++) {
         struct document *d = &l->documents[i];
         ok =
             (strcmp(d->name, "stdin") != 0 || name_stdin(w, d, error)) && store_one(w, d, r, error);
-        if (ok && stop_wanted(o)) {
-            ok = error_set(error, ERROR_INTERRUPTED, "stopped before the documents were stored");
-        }
+        ok = ok && (!stop_wanted(o) || stopped_before(error));
     }
     for (size_t i = 0; ok && i < l->skips.count; i++) {
         ok = store_skip_add(w->store, blob_of(l->skips.items[i].name),
                             blob_of(l->skips.items[i].reason), error);
     }
+    store_use_stop(w->store, NULL, NULL);
     return store_end(w->store, ok, error);
 }
 
@@ -289,10 +293,17 @@ static bool count_tokens(const struct tokenizer *t, const struct ingest_options 
                          struct ingest_report *r, struct error *error) {
     r->tokens = calloc(r->library.count + 1, sizeof *r->tokens);
     for (size_t i = 0; r->tokens && i < r->library.count; i++) {
-        r->tokens[i] = answer_token_cost((void *)t, r->library.documents[i].text,
-                                         r->library.documents[i].size);
+        const struct document *d = &r->library.documents[i];
+        struct tokens list = {0};
+        bool ok = tokenizer_encode_long(t, d->text, d->size, o->walk.stop, o->walk.stop_context,
+                                        &list, error);
+        r->tokens[i] = list.count;
+        tokens_finish(&list);
         if (stop_wanted(o)) {
-            return error_set(error, ERROR_INTERRUPTED, "stopped before the documents were stored");
+            return stopped_before(error);
+        }
+        if (!ok) {
+            return false;
         }
     }
     return r->tokens || error_set(error, ERROR_NO_SPACE, "no memory for the report");
@@ -320,7 +331,8 @@ bool workspace_take(struct workspace *w, const char *const *paths, size_t count,
 
 bool workspace_read_on(struct workspace *w, const struct ingest_options *options,
                        struct ingest_report *report, struct error *error) {
-    struct ingest_plan plan = {0};
+    struct ingest_plan plan = {.stop = options->walk.stop,
+                               .stop_context = options->walk.stop_context};
     double begin = progress_clock();
     uint64_t from = session_position(w->session);
     bool ok = ingest_plan_make(&plan, w->store, engine_tokenizer(w->loaded.engine), w->position,

@@ -40,8 +40,9 @@ static bool place_tokens(struct planned *d, const struct tokenizer *t) {
     return d->bytes != NULL;
 }
 
-static bool plan_document(struct planned *d, struct store *store, const struct tokenizer *t,
-                          const struct store_document *row, bool first, struct error *error) {
+static bool plan_document(const struct ingest_plan *plan, struct planned *d, struct store *store,
+                          const struct tokenizer *t, const struct store_document *row, bool first,
+                          struct error *error) {
     struct blob text = {0};
     *d = (struct planned){.id = row->id, .first_position = row->first_position};
     bool ok = ((d->name = strdup(row->path.data)) ||
@@ -50,7 +51,8 @@ static bool plan_document(struct planned *d, struct store *store, const struct t
               store_sections_list(store, row->id, &d->sections, error);
     struct document document = {.name = d->name, .text = (char *)text.data, .size = text.size};
     size_t of_text;
-    ok = ok && reading_encode(t, &document, first, &d->list, &of_text, error);
+    ok = ok && reading_encode(t, &document, first, plan->stop, plan->stop_context, &d->list,
+                              &of_text, error);
     d->text_at = ok ? d->list.count - of_text : 0;
     ok = ok && (place_tokens(d, t) || error_set(error, ERROR_NO_SPACE, "no memory for the plan"));
     blob_free(&text);
@@ -138,7 +140,10 @@ bool ingest_plan_make(struct ingest_plan *plan, struct store *store, const struc
         }
         struct planned *d = &plan->documents[plan->count++];
         bool first = row->first_position == 0 || (position == 0 && plan->count == 1);
-        ok = plan_document(d, store, t, row, first, error);
+        ok = plan_document(plan, d, store, t, row, first, error);
+        if (plan->stop && plan->stop(plan->stop_context)) {
+            ok = error_set(error, ERROR_INTERRUPTED, "stopped; what was read is kept");
+        }
         if (ok) {
             uint64_t done = d->first_position < 0 ? 0 : (uint64_t)(position - d->first_position);
             plan->tokens += d->list.count - done;

@@ -27,15 +27,18 @@ struct planned {
     bool mark_end; /* the memory is kept at its end too */
 };
 
-/* Starts as {0}. */
+/* Starts as {0}, or with a `stop`. */
 struct ingest_plan {
+    bool (*stop)(void *); /* asked every few milliseconds while the plan is made; may be NULL */
+    void *stop_context;
     struct planned *documents; /* in the order of reading */
     size_t count;
     uint64_t tokens;      /* still to be read */
     uint64_t text_tokens; /* of those, of the texts alone */
 };
 
-/* `position`: where the memory stands; `chunk`: tokens that are written at a time. */
+/* ERROR_INTERRUPTED when `stop` said true. `position`: where the memory stands; `chunk`: tokens
+ * that are written at a time. */
 bool ingest_plan_make(struct ingest_plan *plan, struct store *store, const struct tokenizer *t,
                       int64_t position, uint32_t chunk, struct error *error);
 void ingest_plan_finish(struct ingest_plan *plan);

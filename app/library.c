@@ -52,6 +52,9 @@ bool library_read(struct library *l, const char *const *paths, size_t count,
     walk.skips = (struct skips){0};
     for (size_t i = 0; ok && i < walk.count; i++) {
         ok = read_tree(l, &walk, i, paths, error) && read_file(l, &walk.files[i], &limits, error);
+        if (ok && options->stop && options->stop(options->stop_context)) {
+            ok = error_set(error, ERROR_INTERRUPTED, "stopped before all files were opened");
+        }
     }
     walk_finish(&walk);
     return ok;

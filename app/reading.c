@@ -24,7 +24,8 @@ void reading_report_skips(const struct skips *skips, const struct options *optio
 }
 
 bool reading_encode(const struct tokenizer *t, const struct document *d, bool first,
-                    struct tokens *out, size_t *of_text, struct error *error) {
+                    bool (*stop)(void *), void *stop_context, struct tokens *out, size_t *of_text,
+                    struct error *error) {
     bool ok = true;
     if (first && tokenizer_adds_bos(t)) {
         ok = tokens_push(out, tokenizer_bos(t)) ||
@@ -34,7 +35,7 @@ bool reading_encode(const struct tokenizer *t, const struct document *d, bool fi
          tokenizer_encode(t, d->name, strlen(d->name), out, error) &&
          tokenizer_encode(t, "\n\n", 2, out, error);
     size_t before = out->count;
-    ok = ok && tokenizer_encode(t, d->text, d->size, out, error);
+    ok = ok && tokenizer_encode_long(t, d->text, d->size, stop, stop_context, out, error);
     *of_text = out->count - before;
     return ok;
 }
@@ -54,7 +55,7 @@ static bool encode_all(struct reading *r, const struct tokenizer *t, const struc
     }
     for (size_t i = 0; i < l->count; i++) {
         size_t of_text;
-        if (!reading_encode(t, &l->documents[i], i == 0, &r->list, &of_text, error)) {
+        if (!reading_encode(t, &l->documents[i], i == 0, NULL, NULL, &r->list, &of_text, error)) {
             return false;
         }
         r->begins[i + 1] = r->list.count;

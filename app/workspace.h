@@ -99,7 +99,7 @@ void ingest_report_finish(struct ingest_report *r);
 /* Stores the documents that the paths stand for and reads what the memory has not read yet: new and
  * changed documents, and the rest of what an earlier run began. Interrupted or killed, the next run
  * goes on from the last checkpoint, to the same memory bit for bit. ERROR_INTERRUPTED after a stop:
- * a checkpoint has been written, or nothing was stored yet. No paths: only goes on; ERROR_USAGE
+ * what was read is kept, or nothing was stored yet. No paths: only goes on; ERROR_USAGE
  * when there is nothing to go on with. */
 bool workspace_ingest(struct workspace *w, const char *const *paths, size_t count,
                       const struct ingest_options *options, struct ingest_report *report,

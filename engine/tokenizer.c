@@ -279,49 +279,84 @@ token tokenizer_control(const struct tokenizer *t, const char *name) {
     return vocabulary_find(&t->vocabulary, name, strlen(name), TOKEN_CONTROL);
 }
 
-static bool encode_words(const struct tokenizer *t, const char *text, size_t size,
-                         struct bpe_scratch *scratch, struct tokens *list) {
-    for (size_t at = 0; at < size;) {
-        const char *word = text + at;
-        size_t length = pretokenize_first(t->pre, word, size - at);
-        at += length;
-        token whole = t->pre->whole_words
-                          ? vocabulary_find(&t->vocabulary, word, length, TOKEN_TEXT)
-                          : TOKEN_NONE;
-        if (whole != TOKEN_NONE) {
-            if (!tokens_push(list, whole)) {
-                return false;
-            }
-            continue;
+/* A text on its way to tokens. */
+struct encoding {
+    const struct tokenizer *t;
+    struct tokens *list;
+    struct bpe_scratch scratch;
+    bool (*stop)(void *);
+    void *stop_context;
+    size_t asked; /* bytes of the text when `stop` was asked last */
+    bool stopped;
+};
+
+static bool may_go_on(struct encoding *e, size_t done) {
+    enum { BYTES_BETWEEN_QUESTIONS = 1 << 16 };
+    if (e->stop && done - e->asked >= BYTES_BETWEEN_QUESTIONS) {
+        e->asked = done;
+        e->stopped = e->stop(e->stop_context);
+    }
+    return !e->stopped;
+}
+
+static bool encode_word(struct encoding *e, const char *word, size_t length) {
+    const struct tokenizer *t = e->t;
+    token whole = t->pre->whole_words ? vocabulary_find(&t->vocabulary, word, length, TOKEN_TEXT)
+                                      : TOKEN_NONE;
+    if (whole != TOKEN_NONE) {
+        return tokens_push(e->list, whole);
+    }
+    for (size_t done = 0; done < length;) {
+        size_t part = length - done < BPE_WORD_MAX ? length - done : BPE_WORD_MAX;
+        if (!bpe_word(&t->bpe, word + done, part, &e->scratch, e->list)) {
+            return false;
         }
-        for (size_t done = 0; done < length;) {
-            size_t part = length - done < BPE_WORD_MAX ? length - done : BPE_WORD_MAX;
-            if (!bpe_word(&t->bpe, word + done, part, scratch, list)) {
-                return false;
-            }
-            done += part;
+        done += part;
+    }
+    return true;
+}
+
+/* The words of text[at..end). */
+static bool encode_words(struct encoding *e, const char *text, size_t at, size_t end) {
+    while (at < end) {
+        size_t length = pretokenize_first(e->t->pre, text + at, end - at);
+        if (!encode_word(e, text + at, length)) {
+            return false;
+        }
+        at += length;
+        if (!may_go_on(e, at)) {
+            return false;
         }
     }
     return true;
 }
 
-bool tokenizer_encode(const struct tokenizer *t, const char *text, size_t size, struct tokens *list,
-                      struct error *error) {
+bool tokenizer_encode_long(const struct tokenizer *t, const char *text, size_t size,
+                           bool (*stop)(void *), void *stop_context, struct tokens *list,
+                           struct error *error) {
     size_t before = list->count;
-    struct bpe_scratch scratch = {0};
+    struct encoding e = {.t = t, .list = list, .stop = stop, .stop_context = stop_context};
     struct pieces pieces = {0};
     bool ok = added_cut(&t->added, &t->vocabulary, text, size, &pieces);
     for (size_t i = 0; ok && i < pieces.count; i++) {
         struct piece piece = pieces.items[i];
-        ok = piece.id == TOKEN_NONE
-                 ? encode_words(t, text + piece.start, piece.size, &scratch, list)
-                 : tokens_push(list, piece.id);
+        ok = piece.id == TOKEN_NONE ? encode_words(&e, text, piece.start, piece.start + piece.size)
+                                    : tokens_push(list, piece.id);
     }
     pieces_finish(&pieces);
-    bpe_scratch_finish(&scratch);
-    if (!ok) {
-        list->count = before;
-        error_set(error, ERROR_NO_SPACE, "no memory for the tokens of %zu bytes of text", size);
+    bpe_scratch_finish(&e.scratch);
+    if (ok) {
+        return true;
     }
-    return ok;
+    list->count = before;
+    return e.stopped ? error_set(error, ERROR_INTERRUPTED,
+                                 "stopped while the text was cut into "
+                                 "tokens")
+                     : error_set(error, ERROR_NO_SPACE,
+                                 "no memory for the tokens of %zu bytes of text", size);
+}
+
+bool tokenizer_encode(const struct tokenizer *t, const char *text, size_t size, struct tokens *list,
+                      struct error *error) {
+    return tokenizer_encode_long(t, text, size, NULL, NULL, list, error);
 }

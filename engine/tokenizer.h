@@ -44,6 +44,11 @@ bool tokenizer_adds_bos(const struct tokenizer *t); /* the model wants bos at th
  * UTF-8 never has). Fails only when memory runs out (`list` is then as before). */
 bool tokenizer_encode(const struct tokenizer *t, const char *text, size_t size, struct tokens *list,
                       struct error *error);
+/* The same for a text that takes long: `stop`, which may be NULL, is asked every 64 KiB or so. When
+ * it says true, `list` is as before and the error ERROR_INTERRUPTED. */
+bool tokenizer_encode_long(const struct tokenizer *t, const char *text, size_t size,
+                           bool (*stop)(void *), void *stop_context, struct tokens *list,
+                           struct error *error);
 /* The bytes of a token: what encode read. A control token's are its name ("<|im_end|>").
  * Never NULL; an id outside the vocabulary gives no bytes. */
 struct gguf_text tokenizer_bytes(const struct tokenizer *t, token id);

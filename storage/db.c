@@ -128,6 +128,14 @@ void db_close(struct store *store) {
     store->db = NULL;
 }
 
+bool db_stop_wanted(const struct store *store) {
+    return store->stop && store->stop(store->stop_context);
+}
+
+bool db_stopped(struct error *error) {
+    return error_set(error, ERROR_INTERRUPTED, "stopped before the documents were stored");
+}
+
 /* The log needs memory shared between processes, which file systems over a network do not give. */
 static bool is_network_folder(const char *path) {
     static const unsigned long magic[] = {

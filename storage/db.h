@@ -19,9 +19,11 @@ struct store {
     struct lock lock; /* held when `writing` */
     bool writing;
     bool wal;
-    bool marked;    /* this connection has committed something, first of all that it writes */
-    bool spoiled;   /* part of the transaction could not be undone alone: all of it must be */
-    unsigned depth; /* of nested transactions */
+    bool marked;          /* this connection has committed something, first of all that it writes */
+    bool spoiled;         /* part of the transaction could not be undone alone: all of it must be */
+    unsigned depth;       /* of nested transactions */
+    bool (*stop)(void *); /* NULL: never */
+    void *stop_context;
     struct store_words words; /* put NULL: storage's own */
     char words_name[64];
 };
@@ -33,6 +35,10 @@ void db_close(struct store *store);
 /* Puts into words the error that the connection just returned, with the errno that it left behind;
  * returns false. */
 bool db_error(struct store *store, int code, int cause, struct error *error);
+
+/* Whether the caller wants what is running to end; it then fails with db_stopped's error. */
+bool db_stop_wanted(const struct store *store);
+bool db_stopped(struct error *error);
 
 /* Constant SQL that binds nothing and returns nothing. */
 bool db_run(struct store *store, const char *sql, struct error *error);

@@ -114,8 +114,8 @@ bool passages_add(struct store *store, int64_t text_id, const struct store_sourc
     struct store_span span;
     size_t counted = 0, section = 0;
     uint64_t line = 1;
-    bool ok = true;
-    while (ok && next_span(&spans, &span)) {
+    bool ok = true, stopped = false;
+    while (ok && !stopped && next_span(&spans, &span)) {
         struct blob passage = {text.data + span.begin, span.end - span.begin};
         struct blob heading = heading_at(source, span.begin, &section);
         line += count_lines(text, counted, span.begin);
@@ -130,9 +130,10 @@ bool passages_add(struct store *store, int64_t text_id, const struct store_sourc
         statement_next(&row);
         ok = row.code == SQLITE_OK && entries_next(&entries, sqlite3_last_insert_rowid(store->db),
                                                    passage, source->path, heading);
+        stopped = db_stop_wanted(store);
     }
     ok = entries_end(&entries, error);
-    return statement_end(&row, ok ? error : NULL) && ok;
+    return statement_end(&row, ok ? error : NULL) && ok && (!stopped || db_stopped(error));
 }
 
 /* All passages of a text, or with 0 of every text, in or out of the index. */
@@ -141,9 +142,9 @@ static bool index_all(struct store *store, int64_t text_id, bool remove, struct 
         store, "SELECT p.id, p.text, p.begin, p.end, p.heading, t.label FROM passage p"
                " JOIN text t ON t.id = p.text WHERE ?1 = 0 OR p.text = ?1 ORDER BY p.id");
     struct entries entries = entries_start(store, remove);
-    bool ok = true;
+    bool ok = true, stopped = false;
     statement_bind_integer(&row, 1, text_id);
-    while (ok && statement_next(&row)) {
+    while (ok && !stopped && statement_next(&row)) {
         struct blob passage;
         if (!text_read(store, statement_integer(&row, 1), (uint64_t)statement_integer(&row, 2),
                        (uint64_t)statement_integer(&row, 3), &passage, error)) {
@@ -154,9 +155,10 @@ static bool index_all(struct store *store, int64_t text_id, bool remove, struct 
         struct blob heading = statement_blob(&row, 4), label = statement_blob(&row, 5);
         ok = entries_next(&entries, statement_integer(&row, 0), passage, label, heading);
         blob_free(&passage);
+        stopped = db_stop_wanted(store);
     }
     ok = entries_end(&entries, error);
-    return statement_end(&row, ok ? error : NULL) && ok;
+    return statement_end(&row, ok ? error : NULL) && ok && (!stopped || db_stopped(error));
 }
 
 bool passages_drop(struct store *store, int64_t text_id, struct error *error) {

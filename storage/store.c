@@ -38,6 +38,11 @@ void store_interrupt(struct store *store) {
     sqlite3_interrupt(store->db);
 }
 
+void store_use_stop(struct store *store, bool (*stop)(void *), void *stop_context) {
+    store->stop = stop;
+    store->stop_context = stop_context;
+}
+
 void store_library(char *text, size_t size) {
     enum { FIRST_SOUND = 3051003 };
     snprintf(text, size, "SQLite %s: %s", sqlite3_libversion(),

@@ -60,6 +60,9 @@ bool store_begin(struct store *store, struct error *error);
 /* Commits if `ok`, else undoes; returns whether the work is now kept. */
 bool store_end(struct store *store, bool ok, struct error *error);
 
+/* What takes long in storing and replacing documents asks `stop` every few milliseconds (NULL: no
+ * longer); when it says true the call fails with ERROR_INTERRUPTED and nothing of it is kept. */
+void store_use_stop(struct store *store, bool (*stop)(void *), void *stop_context);
 /* Makes the call that is running on another thread fail with ERROR_INTERRUPTED. */
 void store_interrupt(struct store *store);
 

@@ -40,9 +40,10 @@ bool text_put(struct store *store, struct blob text, const uint8_t *hash, struct
     }
     *id = sqlite3_last_insert_rowid(store->db);
     uint64_t newlines = 0;
+    bool stopped = false;
     s = statement_of(store, "INSERT INTO piece(text, number, newlines, hash, body)"
                             " VALUES(?1, ?2, ?3, ?4, ?5)");
-    for (size_t at = 0; at < text.size && s.code == SQLITE_OK; at += TEXT_PIECE) {
+    for (size_t at = 0; at < text.size && s.code == SQLITE_OK && !stopped; at += TEXT_PIECE) {
         size_t size = text.size - at < TEXT_PIECE ? text.size - at : TEXT_PIECE;
         uint8_t piece_hash[HASH_BYTES];
         if (!hash_of(text.data + at, size, piece_hash)) {
@@ -56,8 +57,9 @@ bool text_put(struct store *store, struct blob text, const uint8_t *hash, struct
         statement_bind_blob(&s, 5, (struct blob){text.data + at, size});
         statement_next(&s);
         newlines += count_newlines(text.data + at, size);
+        stopped = db_stop_wanted(store);
     }
-    return statement_end(&s, error);
+    return statement_end(&s, error) && (!stopped || db_stopped(error));
 }
 
 bool text_drop(struct store *store, int64_t id, struct error *error) {

@@ -158,11 +158,34 @@ static void what_was_read_is_not_planned(void **state) {
     store_close(store);
 }
 
+static bool stop_at_last(void *left) {
+    size_t *n = left;
+    return --*n == 0;
+}
+
+static void planning_can_be_stopped(void **state) {
+    (void)state;
+    struct store *store = temp_open(temp_path("stop.db"), STORE_CREATE);
+    struct error error;
+    add(store, "book", text_size, true);
+    add(store, "again", text_size, true);
+    for (size_t n = 1; n <= 2; n++) {
+        size_t left = n;
+        struct ingest_plan plan = {.stop = stop_at_last, .stop_context = &left};
+        assert_error(ingest_plan_make(&plan, store, engine_tokenizer(engine), 0, CHUNK, &error),
+                     ERROR_INTERRUPTED, "stopped");
+        assert_int_equal(left, 0);
+        ingest_plan_finish(&plan);
+    }
+    store_close(store);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bytes_and_sections_follow_the_tokens),
         cmocka_unit_test(marks_stand_at_chunks_before_chapters),
         cmocka_unit_test(what_was_read_is_not_planned),
+        cmocka_unit_test(planning_can_be_stopped),
     };
     return cmocka_run_group_tests(tests, make, unmake);
 }

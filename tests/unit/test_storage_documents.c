@@ -338,6 +338,48 @@ static void many_small_writes_are_one_transaction(void **state) {
     store_close(store);
 }
 
+static bool stop_at_last(void *left) {
+    size_t *n = left;
+    return --*n == 0;
+}
+
+/* Wherever it is stopped, in the new text, its passages or those of the text that it replaces. */
+static void storing_can_be_stopped(void **state) {
+    (void)state;
+    enum { SIZE = 300 * 1024 };
+    struct error error;
+    struct store *store = open_new("stopped.db");
+    char *text = malloc(SIZE);
+    assert_non_null(text);
+    for (size_t i = 0; i < SIZE; i++) {
+        text[i] = i % 50 == 49 ? '\n' : i % 7 == 6 ? ' ' : 'a' + (char)(i % 5);
+    }
+    const struct blob old = {text, SIZE}, new = {text + 1, SIZE - 1};
+    int64_t id = add(store, blob_of("book"), old);
+    size_t asked = SIZE_MAX, times;
+    store_use_stop(store, stop_at_last, &asked);
+    assert_ok(store_begin(store, &error));
+    add(store, blob_of("book"), new);
+    assert_false(store_end(store, false, NULL));
+    times = SIZE_MAX - asked;
+    assert_true(times > 500); /* for each piece, and for some hundred bytes of passages */
+    for (size_t n = 1; n <= times; n += times / 11) {
+        const struct store_source source = {.path = blob_of("book"), .text = new};
+        size_t left = n;
+        store_use_stop(store, stop_at_last, &left);
+        assert_error(store_document_add(store, &source, NULL, &error), ERROR_INTERRUPTED, "stop");
+        assert_int_equal(left, 0);
+    }
+    store_use_stop(store, NULL, NULL);
+    struct store_document document;
+    assert_ok(store_document_by_path(store, blob_of("book"), &document, &error));
+    assert_int_equal(document.id, id);
+    store_document_finish(&document);
+    assert_true(add(store, blob_of("book"), new) > id);
+    store_close(store);
+    free(text);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names_and_texts_come_back_byte_by_byte),
@@ -348,6 +390,7 @@ int main(void) {
         cmocka_unit_test(skips_are_listed_until_they_are_taken),
         cmocka_unit_test(bad_offsets_are_refused),
         cmocka_unit_test(many_small_writes_are_one_transaction),
+        cmocka_unit_test(storing_can_be_stopped),
     };
     return cmocka_run_group_tests_name("storage_documents", tests, temp_make, temp_remove);
 }

@@ -180,6 +180,42 @@ static void encode_appends(void **state) {
     tokenizer_destroy(t);
 }
 
+static bool stop_at_last(void *left) {
+    size_t *n = left;
+    return --*n == 0;
+}
+
+static void a_long_text_can_be_stopped(void **state) {
+    (void)state;
+    size_t size = 1 << 20, asked = SIZE_MAX;
+    char *text = malloc(size);
+    assert_non_null(text);
+    memset(text, 'x', size);
+    for (size_t i = 7; i < size; i += 8) {
+        text[i] = ' ';
+    }
+    struct tokenizer *t = of_pre("smollm");
+    struct tokens whole = encode(t, text, size), list = {0};
+    struct error error = {0};
+    assert_true(tokens_push(&list, 7));
+    assert_true(tokenizer_encode_long(t, text, size, stop_at_last, &asked, &list, &error));
+    assert_int_equal(list.count, 1 + whole.count);
+    assert_memory_equal(list.ids + 1, whole.ids, whole.count * sizeof *whole.ids);
+    assert_true(SIZE_MAX - asked >= 15);
+    list.count = 1;
+    for (size_t n = 1; n <= 15; n++) {
+        size_t left = n;
+        assert_false(tokenizer_encode_long(t, text, size, stop_at_last, &left, &list, &error));
+        assert_int_equal(error.code, ERROR_INTERRUPTED);
+        assert_int_equal(left, 0);
+        assert_int_equal(list.count, 1);
+    }
+    tokens_finish(&whole);
+    tokens_finish(&list);
+    tokenizer_destroy(t);
+    free(text);
+}
+
 static void no_text_gives_control_tokens(void **state) {
     (void)state;
     static const char *const frames[] = {
@@ -553,6 +589,7 @@ int main(void) {
         cmocka_unit_test(long_runs_come_back),
         cmocka_unit_test(words_beyond_the_bound_are_cut),
         cmocka_unit_test(encode_appends),
+        cmocka_unit_test(a_long_text_can_be_stopped),
         cmocka_unit_test(no_text_gives_control_tokens),
         cmocka_unit_test(known_control_names_need_no_type),
         cmocka_unit_test(lacking_bytes_are_left_out),
