@@ -6,6 +6,11 @@
 
 #include <stdlib.h>
 
+enum {
+    NAME_COLUMNS = 40, /* before a tail, where there is room */
+    NAME_LEAST = 12,
+};
+
 void list_finish(struct list *l) {
     styled_finish(&l->styled);
     free(l->items);
@@ -15,6 +20,8 @@ void list_finish(struct list *l) {
 void list_clear(struct list *l) {
     styled_clear(&l->styled);
     l->count = 0;
+    l->line = (struct list_item){0};
+    l->widest = l->tail_columns = 0;
 }
 
 bool list_end(struct list *l, long value) {
@@ -28,7 +35,15 @@ bool list_end(struct list *l, long value) {
         l->capacity = capacity;
     }
     size_t begin = l->count ? l->items[l->count - 1].row.end + 1 : 0;
-    l->items[l->count++] = (struct list_item){{begin, l->styled.text.size, 0}, value};
+    struct list_item *item = &l->items[l->count++];
+    *item = l->line;
+    item->row = (struct row){begin, l->styled.text.size, 0};
+    item->value = value;
+    if (item->name_end == 0) {
+        item->name_begin = item->name_end = begin;
+    }
+    item->tail = item->tail ? item->tail : item->row.end;
+    l->line = (struct list_item){0};
     styled_puts(&l->styled, "\n", STYLE_PLAIN);
     return true;
 }
@@ -37,6 +52,18 @@ void list_pad(struct list *l, int columns) {
     while (l->styled.column < columns) {
         styled_puts(&l->styled, " ", STYLE_PLAIN);
     }
+}
+
+void list_name(struct list *l, const char *name, size_t size, unsigned style) {
+    l->line.name_begin = l->styled.text.size;
+    styled_put_safe(&l->styled, name, size, SAFE_NAME, style);
+    l->line.name_end = l->styled.text.size;
+}
+
+void list_tail(struct list *l, int columns) {
+    l->line.tail = l->styled.text.size;
+    l->widest = l->styled.column > l->widest ? l->styled.column : l->widest;
+    l->tail_columns = columns;
 }
 
 /* The nearest item that can be chosen, first towards `step`. */
@@ -76,6 +103,39 @@ static size_t last_choice(const struct list *l) {
     return i > 0 ? i - 1 : 0;
 }
 
+/* The column of the tails: as far right as the longest name wants and the area allows. */
+static int tail_column(const struct list *l, int width) {
+    int wanted = l->widest > NAME_COLUMNS ? l->widest : NAME_COLUMNS;
+    int most = width - l->tail_columns;
+    int column = wanted < most ? wanted : most;
+    return column < NAME_LEAST ? NAME_LEAST : column;
+}
+
+static void draw_item(const struct list *l, const struct list_item *item, struct area area, int row,
+                      unsigned style) {
+    const struct styled *s = &l->styled;
+    const char *text = (const char *)s->text.data;
+    bool tail = item->tail < item->row.end;
+    int width = tail ? tail_column(l, area.w) : area.w;
+    struct row before = {item->row.begin, item->name_begin, 0};
+    int column = text_columns(text + before.begin, before.end - before.begin);
+    int behind = text_columns(text + item->name_end, item->tail - item->name_end);
+    int room = width - column - behind;
+    screen_row(area, row, s, &before, style);
+    column = screen_name(area, row, column, s, item->name_begin, item->name_end,
+                         room < NAME_LEAST ? NAME_LEAST : room, style);
+    struct row after = {item->name_end, item->tail, column};
+    screen_row(area, row, s, &after, style);
+    column += behind;
+    if (tail) {
+        for (; column < width; column++) {
+            screen_puts(area, row, column, style, " ");
+        }
+        struct row rest = {item->tail, item->row.end, column};
+        screen_row(area, row, s, &rest, style);
+    }
+}
+
 void list_draw(struct list *l, struct area area, bool mark) {
     if (area.h <= 0 || l->styled.text.failed || l->styled.styles.failed) {
         return;
@@ -100,8 +160,7 @@ void list_draw(struct list *l, struct area area, bool mark) {
         bool here = mark && l->top + i == l->chosen && l->items[l->chosen].value >= 0;
         screen_puts(area, (int)i, 0, STYLE_BOLD, here ? ">" : " ");
         struct area text = {area.y, area.x + 2, area.h, area.w - 2};
-        screen_row(text, (int)i, &l->styled, &l->items[l->top + i].row,
-                   here ? STYLE_REVERSE : STYLE_PLAIN);
+        draw_item(l, &l->items[l->top + i], text, (int)i, here ? STYLE_REVERSE : STYLE_PLAIN);
     }
 }
 

@@ -327,6 +327,22 @@ void screen_row(struct area a, int row, const struct styled *s, const struct row
     }
 }
 
+int screen_name(struct area a, int row, int column, const struct styled *s, size_t begin,
+                size_t end, int most, unsigned style) {
+    const char *text = (const char *)s->text.data;
+    size_t left = end - begin, right = left;
+    bool cut = begin < end && text_middle(text + begin, end - begin, most, &left, &right);
+    struct row before = {begin, begin + left, column}, after = {begin + right, end, 0};
+    screen_row(a, row, s, &before, style);
+    column += text_columns(text + begin, left);
+    if (cut) {
+        column = screen_puts(a, row, column, s->styles.data[begin] | style, "...");
+    }
+    after.indent = column;
+    screen_row(a, row, s, &after, style);
+    return column + text_columns(text + after.begin, after.end - after.begin);
+}
+
 void screen_rule(struct area a, int row) {
     if (row >= 0 && row < a.h) {
         set_style(STYLE_DIM);

@@ -68,6 +68,10 @@ void screen_repaint(void); /* the next picture is sent whole */
  * the column behind it. */
 int screen_put(struct area a, int row, int column, unsigned style, const char *text, size_t size);
 int screen_puts(struct area a, int row, int column, unsigned style, const char *text);
+/* Draws bytes [begin, end) of styled text, a name, in at most `most` columns (text_middle); gives
+ * the column behind it. */
+int screen_name(struct area a, int row, int column, const struct styled *s, size_t begin,
+                size_t end, int most, unsigned style);
 /* Draws one row of a styled text, with `style` added. */
 void screen_row(struct area a, int row, const struct styled *s, const struct row *r,
                 unsigned style);

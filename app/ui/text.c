@@ -85,6 +85,35 @@ int text_columns(const char *text, size_t size) {
     return sum;
 }
 
+bool text_middle(const char *text, size_t size, int most, size_t *begin, size_t *end) {
+    int all = text_columns(text, size), left = 0, columns = 0;
+    if (all <= most) {
+        return false;
+    }
+    int room = most > 3 ? most - 3 : 0;
+    size_t at = 0, next = size ? text_next(text, size, 0, &columns) : 0;
+    while (at < size && left + columns <= room / 3) {
+        left += columns;
+        at = next;
+        next = at < size ? text_next(text, size, at, &columns) : size;
+    }
+    *begin = at;
+    for (int right = all - left; at < size && right > room - left; right -= columns) {
+        at = text_next(text, size, at, &columns);
+    }
+    *end = at;
+    return true;
+}
+
+char *text_short_name(const char *text, int most) {
+    size_t size = strlen(text), begin, end;
+    char *name = NULL;
+    if (!text_middle(text, size, most, &begin, &end)) {
+        return strdup(text);
+    }
+    return asprintf(&name, "%.*s...%s", (int)begin, text, text + end) < 0 ? NULL : name;
+}
+
 size_t text_search(const char *text, size_t size, size_t from, const char *words) {
     size_t n = strlen(words);
     for (size_t at = from; n > 0 && n <= size && at <= size - n; at++) {

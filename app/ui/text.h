@@ -75,6 +75,12 @@ size_t text_next(const char *text, size_t size, size_t at, int *columns);
 size_t text_previous(const char *text, size_t at);
 int text_columns(const char *text, size_t size);
 
+/* A name of more than `most` columns loses its middle, for its end tells it from others: without
+ * the bytes [*begin, *end), and "..." in their place, it fits. False when it fits as it is. */
+bool text_middle(const char *text, size_t size, int most, size_t *begin, size_t *end);
+/* The name made so; to be freed. NULL when memory runs out. */
+char *text_short_name(const char *text, int most);
+
 /* Where `words` stand at or behind `from`, upper and lower case of ASCII alike; TEXT_NOWHERE. */
 #define TEXT_NOWHERE ((size_t)-1)
 size_t text_search(const char *text, size_t size, size_t from, const char *words);

@@ -83,12 +83,11 @@ static void add_entry(struct files *v, DIR *dir, const char *name) {
 static void put_entry(struct files *v, size_t i) {
     const struct entry *e = &v->entries[i];
     char size[PROGRESS_SIZE];
-    styled_put_safe(&v->list.styled, e->name, strlen(e->name), SAFE_NAME,
-                    e->folder ? STYLE_BOLD : STYLE_PLAIN);
+    list_name(&v->list, e->name, strlen(e->name), e->folder ? STYLE_BOLD : STYLE_PLAIN);
     if (e->folder) {
         styled_puts(&v->list.styled, "/", STYLE_BOLD);
     } else {
-        list_pad(&v->list, 44);
+        list_tail(&v->list, sizeof " 123456 bytes" - 1);
         styled_printf(&v->list.styled, STYLE_DIM, " %12s", progress_bytes(e->size, size));
     }
     list_end(&v->list, (long)i);
@@ -148,9 +147,8 @@ static void draw(struct app *a, void *state, struct area area) {
     struct styled s = {0};
     styled_put_safe(&s, v->folder ? v->folder : "", v->folder ? strlen(v->folder) : 0, SAFE_NAME,
                     STYLE_BOLD);
-    struct row row = {0, s.text.size, 0};
     if (!s.text.failed && !s.styles.failed) {
-        screen_row(area, 0, &s, &row, STYLE_PLAIN);
+        screen_name(area, 0, 0, &s, 0, s.text.size, area.w, STYLE_PLAIN);
     }
     styled_finish(&s);
     struct area list = {area.y + 1, area.x, area.h - 1, area.w};

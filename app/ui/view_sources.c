@@ -71,7 +71,7 @@ static void put_name(struct list *l, const char *name, size_t size, int depth, u
     for (int i = 0; i < depth && i < 20; i++) {
         styled_puts(&l->styled, "  ", STYLE_PLAIN);
     }
-    styled_put_safe(&l->styled, name, size, SAFE_NAME, style);
+    list_name(l, name, size, style);
 }
 
 /* A line for each folder that the path is in and the one before was not. */
@@ -96,8 +96,8 @@ static int put_folders(struct list *l, const char *path, size_t root, const char
 
 static const char *stale(const struct store_document *d) {
     enum source_file file = source_file_of(d);
-    return file == SOURCE_FILE_GONE      ? "  ! the file is gone"
-           : file == SOURCE_FILE_CHANGED ? "  ! the file has changed: u reads it again"
+    return file == SOURCE_FILE_GONE      ? "  ! file gone"
+           : file == SOURCE_FILE_CHANGED ? "  ! changed: u reads it again"
                                          : "";
 }
 
@@ -106,7 +106,7 @@ static void put_document(struct list *l, const struct store_document *d, int dep
     const char *slash = is_tree(d) ? NULL : strrchr(d->path.data, '/');
     const char *name = slash && slash[1] ? slash + 1 : d->path.data;
     put_name(l, name, strlen(name), depth, STYLE_PLAIN);
-    list_pad(l, 40);
+    list_tail(l, sizeof " 1234567890 tokens  read 99 %" - 1);
     int64_t read = store_tokens_read(d, position);
     if (d->tokens > 0) {
         styled_printf(&l->styled, STYLE_PLAIN, " %10lld tokens", (long long)d->tokens);
@@ -165,8 +165,7 @@ static void build(struct app *a, struct sources *v) {
     }
     for (i = 0; i < v->skips.count; i++) {
         styled_puts(&l->styled, "  ", STYLE_PLAIN);
-        styled_put_safe(&l->styled, v->skips.rows[i].path.data, v->skips.rows[i].path.size,
-                        SAFE_NAME, STYLE_DIM);
+        list_name(l, v->skips.rows[i].path.data, v->skips.rows[i].path.size, STYLE_DIM);
         styled_puts(&l->styled, ": ", STYLE_DIM);
         styled_put_safe(&l->styled, v->skips.rows[i].reason.data, v->skips.rows[i].reason.size,
                         SAFE_NAME, STYLE_DIM);
@@ -293,8 +292,10 @@ static void ask_to_withdraw(struct app *a, struct sources *v) {
     const struct blob *path = &v->documents.rows[i].path;
     const char *slash = strrchr(path->data, '/'),
                *name = slash && slash[1] ? slash + 1 : path->data;
-    char *safe = app_safe(name, strlen(name));
-    snprintf(text, sizeof text, "Take out %.24s? Its gist stays in the memory until U. y/n ", safe);
+    char *safe = app_safe(name, strlen(name)), *brief = text_short_name(safe, 24);
+    snprintf(text, sizeof text, "Take out %s? Its gist stays in the memory until U. y/n ",
+             brief ? brief : "it");
+    free(brief);
     free(safe);
     app_about(a, path->data);
     app_question(a, text, withdraw);

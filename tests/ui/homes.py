@@ -58,6 +58,13 @@ class Homes:
         with open(os.path.join(self.texts, "tree/two/blob.bin"), "wb") as file:
             file.write(bytes(range(256)) * 8)
         self.write(".hidden/secret.txt", "Nothing.\n")
+        for n in (1, 2):
+            self.write(f".names/The letters of the keeper of Skerry Point to his sister, volume {n}.txt",
+                       f"Letter {n} is short.\n")
+        self.write(".names/\u706f\u53f0\u5b88\u304c\u59b9\u306b\u5b9b\u3066\u305f\u624b\u7d19\u306e"
+                   "\u5168\u96c6\u3068\u65e5\u8a18\u3001\u5168\u4e8c\u5dfb\u306e\u3046\u3061\u7b2c\u4e00\u5dfb"
+                   "e\u0301.txt", "A letter.\n")
+        self.write(".names/folder/blob with a name of some length, so that its end is not seen.bin", "\0")
         self.write("editor", EDITOR)
         os.chmod(os.path.join(self.texts, "editor"), 0o755)
         self.write("long.txt", "".join(f"Line {i} of a long text that takes a while.\n"
@@ -95,7 +102,7 @@ class Homes:
             shutil.copytree(self.of("model"), home, symlinks=True)
             for name in {"two": ["book.txt", "wide.txt"]}.get(kind, [kind]):
                 session = name.split(".")[0]
-                path = "tree" if name == "tree" else session + ".txt"
+                path = {"tree": "tree", "names": ".names"}.get(name, session + ".txt")
                 self.run(home, "ingest", "-m", "tiny", "-s", session, path)
         return home
 

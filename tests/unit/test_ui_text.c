@@ -94,6 +94,39 @@ static void test_characters(void **state) {
     }
 }
 
+static void test_short_names(void **state) {
+    (void)state;
+    static const struct {
+        const char *name;
+        int most;
+        const char *brief;
+    } cases[] = {
+        {"", 0, ""},
+        {"book.txt", 8, "book.txt"},
+        {"lighthouse.txt", 13, "lig...use.txt"},
+        {"lighthouse.txt", 6, "l...xt"},
+        {"lighthouse.txt", 3, "..."},
+        /* neither a wide character nor one with a mark is divided */
+        {"\xE7\x81\xAF\xE5\x8F\xB0\xE5\xAE\x88\xE3\x81\x8C", 8,
+         "\xE7\x81\xAF\xE5\x8F\xB0\xE5\xAE\x88"
+         "\xE3\x81\x8C"},
+        {"\xE7\x81\xAF\xE5\x8F\xB0\xE5\xAE\x88\xE3\x81\x8C", 7, "...\xE5\xAE\x88\xE3\x81\x8C"},
+        {"\xE7\x81\xAF\xE5\x8F\xB0\xE5\xAE\x88\xE3\x81\x8C", 6, "...\xE3\x81\x8C"},
+        {"abcde\xCC\x81"
+         "f",
+         5,
+         "...e\xCC\x81"
+         "f"},
+        {"abcdefe\xCC\x81", 4, "...e\xCC\x81"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char *brief = text_short_name(cases[i].name, cases[i].most);
+        assert_string_equal(brief, cases[i].brief);
+        assert_true(text_columns(brief, strlen(brief)) <= cases[i].most);
+        free(brief);
+    }
+}
+
 static void test_tabs_and_filter(void **state) {
     (void)state;
     struct styled s = {0};
@@ -265,6 +298,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_wrap),
         cmocka_unit_test(test_characters),
+        cmocka_unit_test(test_short_names),
         cmocka_unit_test(test_tabs_and_filter),
         cmocka_unit_test(test_markdown),
         cmocka_unit_test(test_search),
