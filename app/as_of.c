@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "engine/base/bytes.h"
+#include "storage/session.h"
 
 /* How well a mark fits: more is better. */
 enum fit { NONE, PART, TITLE, WHOLE, EXACT };
@@ -107,4 +108,25 @@ bool as_of_find(const struct store_snapshots *states, int64_t position, const ch
               text, marks.failed ? "" : (const char *)marks.data);
     bytes_finish(&marks);
     return false;
+}
+
+bool as_of_horizon(struct store *store, const char *text, struct store_horizon *horizon,
+                   struct error *error) {
+    struct store_session session;
+    struct store_snapshots states;
+    size_t index;
+    if (!store_session_get(store, &session, error)) {
+        return false;
+    }
+    bool ok = store_snapshots_list(store, &states, error);
+    if (ok) {
+        ok = as_of_find(&states, session.position, text, &index, error);
+        if (ok) {
+            const struct store_snapshot *s = &states.rows[index];
+            *horizon = (struct store_horizon){s->position, s->document, s->byte};
+        }
+        store_snapshots_finish(&states);
+    }
+    store_session_finish(&session);
+    return ok;
 }

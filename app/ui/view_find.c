@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "app/as_of.h"
 #include "app/ui/app.h"
 #include "app/ui/list.h"
 #include "storage/search.h"
@@ -13,7 +14,7 @@
 enum { MOST = 50, SHOWN = 160 }; /* passages; bytes of each */
 
 struct find {
-    char *words; /* filtered */
+    char *words, *mark; /* filtered; what was looked for, as of where, or NULL */
     struct store_hits hits;
     struct list list;
 };
@@ -27,7 +28,8 @@ static void forget(struct find *v) {
     store_hits_finish(&v->hits);
     v->hits = (struct store_hits){0};
     free(v->words);
-    v->words = NULL;
+    free(v->mark);
+    v->words = v->mark = NULL;
     list_clear(&v->list);
     v->list.chosen = v->list.top = 0;
 }
@@ -83,7 +85,14 @@ static void put_hit(struct app *a, struct find *v, size_t i, const char *word) {
 static bool look(struct app *a, struct find *v, char *words, struct error *error) {
     struct blob terms[STORE_TERMS_MAX];
     struct store_query query = {.terms = terms, .all = true, .limit = MOST};
+    struct store_horizon horizon;
     char *rest = NULL;
+    if (a->mark) {
+        if (!as_of_horizon(a->store, a->mark, &horizon, error)) {
+            return false;
+        }
+        query.horizon = &horizon;
+    }
     for (char *word = strtok_r(words, " \n", &rest); word && query.count < STORE_TERMS_MAX;
          word = strtok_r(NULL, " \n", &rest)) {
         terms[query.count++] = blob_of(word);
@@ -108,6 +117,7 @@ void find_words(struct app *a, const char *words) {
         app_say(a, STYLE_WARN, "%s", copy ? error.text : "out of memory");
     } else {
         v->words = app_safe(words, strlen(words));
+        v->mark = a->mark ? app_safe(a->mark, strlen(a->mark)) : NULL;
         app_show(a, VIEW_FIND);
     }
     free(copy);
@@ -127,6 +137,10 @@ static void draw(struct app *a, void *state, struct area area) {
                   v->hits.count);
     styled_puts(&s, " with: ", STYLE_PLAIN);
     styled_puts(&s, v->words ? v->words : "", STYLE_PLAIN);
+    if (v->mark) {
+        styled_puts(&s, "   as of ", STYLE_DIM);
+        styled_puts(&s, v->mark, STYLE_DIM);
+    }
     struct row row = {0, s.text.size, 0};
     if (!s.text.failed && !s.styles.failed) {
         screen_row(area, 0, &s, &row, STYLE_PLAIN);

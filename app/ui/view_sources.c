@@ -293,7 +293,7 @@ static void ask_to_withdraw(struct app *a, struct sources *v) {
     const char *slash = strrchr(path->data, '/'),
                *name = slash && slash[1] ? slash + 1 : path->data;
     char *safe = app_safe(name, strlen(name)), *brief = text_short_name(safe, 24);
-    snprintf(text, sizeof text, "Take out %s? Its gist stays in the memory until U. y/n ",
+    snprintf(text, sizeof text, "Take out %s? y/n (its gist stays in the memory until U) ",
              brief ? brief : "it");
     free(brief);
     free(safe);
