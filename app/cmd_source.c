@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * allmem source: the stored documents of a session, and the text at a citation. Needs no model.
+ * allmem source: the stored documents of a session, the text at a citation, and taking documents
+ * out. Needs no model.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -10,7 +11,9 @@
 #include "app/commands.h"
 #include "app/json.h"
 #include "app/options.h"
+#include "app/progress.h"
 #include "app/safe_text.h"
+#include "app/withdrawn.h"
 #include "app/workspace.h"
 
 static void print_text(const char *data, size_t size) {
@@ -165,23 +168,66 @@ static int show(struct workspace *w, const char *text, const struct options *opt
     return code;
 }
 
+static bool take_out(struct workspace *w, const char *name, struct skips *out,
+                     struct error *error) {
+    struct cite cite = {0};
+    bool ok = find_document(w, name, &cite, error) &&
+              withdrawn_add(w->store, cite.document.path.data, error) &&
+              (skips_add(out, cite.document.path.data, true, "taken out") ||
+               error_set(error, ERROR_NO_SPACE, "out of memory"));
+    store_document_finish(&cite.document);
+    return ok;
+}
+
+/* All of them or, when one is not there, none. */
+static int remove_sources(struct workspace *w, char **names, size_t count,
+                          const struct options *options, struct error *error) {
+    struct progress progress;
+    struct skips out = {0};
+    progress_init(&progress, options);
+    bool ok = store_begin(w->store, error);
+    if (ok) {
+        for (size_t i = 0; ok && i < count; i++) {
+            ok = take_out(w, names[i], &out, error);
+        }
+        ok = store_end(w->store, ok, error);
+    }
+    for (size_t i = 0; ok && i < out.count; i++) {
+        char *safe = safe_text_of(out.items[i].name, strlen(out.items[i].name), SAFE_NAME);
+        progress_message(&progress, "taken out: %s", safe ? safe : "?");
+        free(safe);
+    }
+    if (ok) {
+        progress_message(&progress,
+                         "the memory keeps the gist of what it has read until allmem session "
+                         "update %s makes it anew",
+                         w->name);
+    }
+    skips_finish(&out);
+    return ok ? 0 : (int)error->code;
+}
+
 static int run(const struct options *options, int argc, char **argv, struct error *error) {
     if (!options_read(NULL, 0, &argc, argv, error)) {
         return error->code;
     }
     bool listing = argc == 1 && strcmp(argv[0], "list") == 0;
     bool showing = argc == 2 && strcmp(argv[0], "show") == 0;
-    if (!options->session || (!listing && !showing)) {
+    bool removing = argc >= 2 && strcmp(argv[0], "rm") == 0;
+    if (!options->session || !(listing || showing || removing)) {
         error_set(error, ERROR_USAGE, "%s, expected: allmem %s",
                   options->session ? "no such form" : "-s NAME is missing", command_source.usage);
         return ERROR_USAGE;
     }
     struct workspace w;
     int code;
-    if (!workspace_open(&w, options, options->session, WORKSPACE_LOOK, NULL, error)) {
+    if (!workspace_open(&w, options, options->session, removing ? WORKSPACE_EDIT : WORKSPACE_LOOK,
+                        NULL, error)) {
         code = error->code;
     } else {
-        code = listing ? list(&w, options, error) : show(&w, argv[1], options, error);
+        code = listing   ? list(&w, options, error)
+               : showing ? show(&w, argv[1], options, error)
+                         : remove_sources(&w, argv + 1, (size_t)argc - 1, options, error);
     }
     workspace_close(&w);
     return code;
@@ -189,9 +235,12 @@ static int run(const struct options *options, int argc, char **argv, struct erro
 
 const struct command command_source = {
     .name = "source",
-    .usage = "source -s NAME list | show PATH[:LINE[-LINE]] | show CITATION",
-    .summary = "list a session's sources, show their text",
+    .usage = "source -s NAME list | show PATH[:LINE[-LINE]] | show CITATION | rm PATH...",
+    .summary = "list a session's sources, show their text, take them out",
     .help = "A source may also be named by its number in the list, and a place as ask prints it:\n"
-            "  allmem source -s NAME show \"book.pdf, page 3, lines 5-9\"\n",
+            "  allmem source -s NAME show \"book.pdf, page 3, lines 5-9\"\n"
+            "rm takes sources out: they are not searched or cited any more, and reading their "
+            "folder\nagain does not bring them back, naming them does. The memory has their gist "
+            "until\nallmem session update NAME.\n",
     .run = run,
 };

@@ -72,6 +72,38 @@ fails "a line that is not there" 4 "line" "$ALLMEM" source -s one show book.md:9
 fails "lines backwards" 2 "expected a first line" "$ALLMEM" source -s one show book.md:9-3
 fails "a source that is not there" 4 "nothing.md" "$ALLMEM" source -s one show nothing.md
 
+# Taken out: not found, not cited, not brought back by its folder; all that are named or none.
+mkdir birds
+echo "A heron fishes at dawn." >birds/heron.txt
+echo "An owl hunts at night." >birds/owl.txt
+echo "A gull cries all day." >birds/gull.txt
+run "$ALLMEM" ingest -q -s birds birds
+fails "rm of a source that is not there" 4 "no document 'birds/emu.txt'" \
+    "$ALLMEM" source -s birds rm birds/owl.txt birds/emu.txt
+run "$ALLMEM" find -s birds hunts
+is "leaves the others" "$status" 0
+fails "rm of nothing" 2 "no such form" "$ALLMEM" source -s birds rm
+fails "rm in no session" 4 "no session named nobody" "$ALLMEM" source -s nobody rm birds/owl.txt
+run env -u ALLMEM_MODEL "$ALLMEM" source -s birds rm birds/owl.txt
+is "rm of a source" "$status/$out" "0/"
+has "says which" "$err" "taken out: birds/owl.txt"
+has "and what stays" "$err" "allmem session update birds"
+run "$ALLMEM" find -s birds hunts
+is "it is not found any more" "$status/$out" "3/"
+run "$ALLMEM" ingest -q -s birds birds
+run "$ALLMEM" source -s birds list --json
+is "reading the folder does not bring it back" \
+    "$(json "$work/out" '[r["source"] for r in d if "owl" in r["source"]]')" "[]"
+run "$ALLMEM" ingest -q -s birds birds/owl.txt
+run "$ALLMEM" find -s birds hunts
+is "naming it does" "$status" 0
+number=$("$ALLMEM" source -s birds list | sed -n 's/^ *\([0-9]*\) .*gull.*/\1/p')
+run "$ALLMEM" source -q -s birds rm "$number" birds/owl.txt
+is "by number, and several" "$status/$err" "0/"
+run "$ALLMEM" find -s birds cries
+is "both are gone" "$status" 3
+run "$ALLMEM" session rm birds
+
 # Whole files.
 run "$ALLMEM" session fork one two
 is "fork" "$status/$(memory_of two)" "0/$hash"
