@@ -22,6 +22,9 @@ static void tell(void *context, const struct update_changes *c, bool rebuild) {
     tell_each(p, "no longer there", &c->gone);
     tell_each(p, "taken out", &c->withdrawn);
     tell_each(p, "new", &c->added);
+    if (c->outdated) {
+        progress_message(p, "%s", c->outdated);
+    }
     progress_message(p, rebuild ? "everything is read again; the session stays as it was until "
                                   "that is done"
                         : c->added.count ? "only what is new is read"
@@ -39,7 +42,8 @@ static json_t *names_json(const struct skips *names) {
 static int report(const struct update_report *r, const struct options *options,
                   struct error *error) {
     json_t *changes =
-        json_pack("{s:b, s:{s:o, s:o, s:o, s:o}}", "rebuilt", (int)r->rebuilt, "sources", "changed",
+        json_pack("{s:b, s:o, s:{s:o, s:o, s:o, s:o}}", "rebuilt", (int)r->rebuilt, "outdated",
+                  json_text(r->changes.outdated), "sources", "changed",
                   names_json(&r->changes.changed), "gone", names_json(&r->changes.gone), "added",
                   names_json(&r->changes.added), "withdrawn", names_json(&r->changes.withdrawn));
     if (r->ingest.tokens) {

@@ -17,6 +17,7 @@
 #include "app/sources.h"
 #include "app/store_index.h"
 #include "app/withdrawn.h"
+#include "app/workspace_memory.h"
 #include "storage/files.h"
 
 static const char SETTING[] = "update_of";
@@ -26,6 +27,7 @@ void update_report_finish(struct update_report *r) {
     skips_finish(&r->changes.gone);
     skips_finish(&r->changes.added);
     skips_finish(&r->changes.withdrawn);
+    free(r->changes.outdated);
     ingest_report_finish(&r->ingest);
     *r = (struct update_report){0};
 }
@@ -308,10 +310,13 @@ bool session_update(const struct options *options, const char *name,
          withdrawn_filter(old.store, &r->ingest.library, NULL, 0, error) &&
          withdrawn_in_memory(old.store, &r->changes.withdrawn, error) &&
          compare_sources(old.store, &r->ingest.library, &r->changes, &state, error) &&
+         (options->model_named ||
+          workspace_memory_outdated(&old, &o, &r->changes.outdated, error)) &&
          hash_state(&stored, &o, &state, hex, error);
     if (ok) {
-        r->rebuilt = r->changes.changed.count > 0 || r->changes.gone.count > 0 ||
-                     r->changes.withdrawn.count > 0 || options->model_named;
+        r->rebuilt = r->changes.outdated || r->changes.changed.count > 0 ||
+                     r->changes.gone.count > 0 || r->changes.withdrawn.count > 0 ||
+                     options->model_named;
         tell(context, &r->changes, r->rebuilt);
         ok = r->rebuilt                   ? rebuild(&old, &o, ingest, r, hex, error)
              : r->changes.added.count > 0 ? read_added(&old, &o, ingest, r, error)

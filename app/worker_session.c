@@ -166,7 +166,8 @@ static void tell_changes(void *context, const struct update_changes *c, bool reb
     char text[200];
     snprintf(text, sizeof text, "%zu changed, %zu gone, %zu taken out, %zu new: %s",
              c->changed.count, c->gone.count, c->withdrawn.count, c->added.count,
-             rebuild          ? "everything is read again"
+             c->outdated ? "the memory does not fit the model any more: everything is read again"
+             : rebuild   ? "everything is read again"
              : c->added.count ? "only what is new is read"
                               : "nothing is to be read again");
     task_note(t, text);

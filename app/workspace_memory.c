@@ -52,24 +52,62 @@ bool workspace_sign(struct workspace *w, struct error *error) {
                      error);
 }
 
-/* A session is asked with the model that it was made with, unless the user names one. */
-static bool load_model(struct workspace *w, const struct options *options,
-                       const struct store_session *stored, struct error *error) {
+/* A session is asked with the model that it was made with, unless the user names one. With another
+ * model than that, or with what differs now, `mismatch` says so; else its text is "". */
+static bool compare_model(struct workspace *w, const struct options *options,
+                          const struct store_maker *made, bool *same_model, struct error *mismatch,
+                          struct error *error) {
     struct options o = *options;
-    if (!options->model_named && stored->maker.model.size) {
-        o.model = stored->maker.model.data;
+    if (!options->model_named && made->model.size) {
+        o.model = made->model.data;
     }
     if (!w->loaded.engine && !load_engine(&w->loaded, &o, true, error)) {
         return false;
     }
     struct maker_text present;
     describe_maker(w, &present);
+    *mismatch = (struct error){0};
+    *same_model =
+        made->model_print.size == 0 || strcmp(made->model_print.data, present.model_print) == 0;
+    if (made->model_print.size) {
+        store_maker_matches(made, &present.maker, mismatch);
+    }
+    return true;
+}
+
+static bool load_model(struct workspace *w, const struct options *options,
+                       const struct store_session *stored, struct error *error) {
     struct error mismatch;
-    return !stored->maker.model_print.size ||
-           store_maker_matches(&stored->maker, &present.maker, &mismatch) ||
+    bool same_model;
+    if (!compare_model(w, options, &stored->maker, &same_model, &mismatch, error)) {
+        return false;
+    }
+    return !*mismatch.text ||
            error_set(error, mismatch.code,
-                     "session %s: %s; allmem session update %s -m MODEL reads its sources again",
-                     w->name, mismatch.text, w->name);
+                     "session %s: %s; allmem session update %s%s reads its sources again", w->name,
+                     mismatch.text, w->name,
+                     same_model && !options->model_named ? "" : " -m MODEL");
+}
+
+bool workspace_memory_outdated(struct workspace *w, const struct options *options, char **why,
+                               struct error *error) {
+    struct store_session stored;
+    struct error mismatch;
+    bool same_model;
+    *why = NULL;
+    if (!store_session_get(w->store, &stored, error)) {
+        return false;
+    }
+    bool ok = stored.maker.model_print.size == 0 ||
+              compare_model(w, options, &stored.maker, &same_model, &mismatch, error);
+    if (ok && stored.maker.model_print.size && *mismatch.text) {
+        ok = same_model ? (*why = strdup(mismatch.text)) ||
+                              error_set(error, ERROR_NO_SPACE, "out of memory")
+                        : load_model(w, options, &stored, error);
+    }
+    loaded_finish(&w->loaded);
+    store_session_finish(&stored);
+    return ok;
 }
 
 struct loading {

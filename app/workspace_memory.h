@@ -11,6 +11,12 @@
 bool workspace_load_memory(struct workspace *w, const struct options *options, const char *mark,
                            struct error *error);
 
+/* Whether the memory can no longer be used with the model that the session was made with: its
+ * adapter is another one now, or this program's version of the mathematics. `*why` says so, to be
+ * freed; NULL: it can be used. ERROR_INCOMPATIBLE when the model's file itself is another. */
+bool workspace_memory_outdated(struct workspace *w, const struct options *options, char **why,
+                               struct error *error);
+
 /* Writes into the file with which model and adapter its memory is made. */
 bool workspace_sign(struct workspace *w, struct error *error);
 

@@ -77,6 +77,43 @@ is "the next update ends it" "$status" 0
 is "with the same memory" "$(memory_of s)" "$hash"
 is "and leaves nothing beside it" "$(ls -A "$sessions")" s.db
 
+# A memory that this program or the model's adapter has left behind is made anew with its own model.
+older() {
+    python3 -c 'import sqlite3, sys
+with sqlite3.connect(sys.argv[1]) as db:
+    db.execute("UPDATE session SET spec = 0")' "$sessions/$1.db"
+}
+older s
+fails "a memory of an older version is refused" 5 "allmem session update s reads" \
+    "$ALLMEM" ask -s s "What did Nansen log?"
+run "$ALLMEM" session update s
+is "update makes it anew, without -m" "$status" 0
+has "and says why" "$err" "version 0 of its specification"
+is "to the same memory" "$(memory_of s)" "$hash"
+run env ALLMEM_MODEL="$work/plain.gguf" "$ALLMEM" session update s --json
+is "then there is nothing to do" "$(json "$work/out" '[d["rebuilt"], d["outdated"]]')" '[false, null]'
+older s
+run env ALLMEM_MODEL="$work/plain.gguf" "$ALLMEM" session update s
+is "a standing preference for another model does not count" "$status/$(memory_of s)" "0/$hash"
+cp tiny.adapter.gguf kept.gguf
+"$TINY" tiny.gguf adapter=tiny.adapter.gguf adapter_chunk=32
+fails "another adapter" 5 "allmem session update s reads" "$ALLMEM" ask -s s "What did Nansen log?"
+run "$ALLMEM" session update s
+is "is taken by an update" "$status" 0
+run "$ALLMEM" ask -s s "What did Nansen log?"
+is "and answers" "$status" 0
+cp kept.gguf tiny.adapter.gguf
+run "$ALLMEM" session update s
+is "the first one again" "$(memory_of s)" "$hash"
+cp tiny.gguf kept.gguf
+"$TINY" tiny.gguf seed=8 adapter=tiny.adapter.gguf
+older s
+fails "another model at its path is not taken unasked" 5 "update s -m MODEL" \
+    "$ALLMEM" session update s
+is "the session is as it was" "$(memory_of s)" "$hash"
+"$TINY" tiny.gguf adapter=tiny.adapter.gguf
+cmp -s tiny.gguf kept.gguf || echo "# the tiny model is not the same again"
+
 run "$ALLMEM" session update s -m plain.gguf
 is "for another model" "$status" 0
 run "$ALLMEM" ask -s s "What did Nansen log?"
