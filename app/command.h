@@ -25,10 +25,11 @@ struct options {
     int keep, merge;  /* -1: the default */
     float temperature;
     unsigned long long seed;
-    const struct config *config; /* for what is no option: [keys]; may be NULL */
-    /* Takes the engine's lines for the user; NULL: they go to standard error, unless `quiet`. */
+    /* Gets what the engine has to tell, a line at a time, on the thread that computes; NULL:
+     * standard error does, unless quiet. */
     void (*notice)(void *context, const char *text);
     void *notice_context;
+    const struct config *config; /* for what is no option: [keys]; may be NULL */
 };
 
 struct command {

@@ -156,9 +156,8 @@ struct worker {
     uint64_t submitted; /* id of the newest job */
     bool quit, done;
     atomic_ullong stopped;      /* id of the newest job that shall stop */
-    struct workspace workspace; /* these three are the thread's */
+    struct workspace workspace; /* these two are the thread's */
     bool writable;
-    const struct task *task; /* that runs */
 };
 
 bool task_stopped(void *task) {
@@ -189,14 +188,6 @@ void task_note(const struct task *t, const char *text) {
         m->text = strdup(text);
     }
     task_post(t, m);
-}
-
-/* An engine outlives the task that has loaded it, and speaks while another runs. */
-static void note_of_engine(void *worker, const char *text) {
-    const struct worker *w = worker;
-    if (w->task) {
-        task_note(w->task, text);
-    }
 }
 
 bool task_due(struct task *t) {
@@ -247,7 +238,6 @@ static void run_job(struct worker *w, const struct job *job) {
                      .job = job,
                      .worker = w};
     struct error error = {0};
-    w->task = &t;
     task_post(&t, task_message(&t, MESSAGE_BEGIN));
     bool ok = task_stopped(&t) && job->kind != JOB_ASK
                   ? error_set(&error, ERROR_INTERRUPTED, "stopped")
@@ -258,7 +248,6 @@ static void run_job(struct worker *w, const struct job *job) {
         end->text = strdup(error.text);
     }
     task_post(&t, end);
-    w->task = NULL;
 }
 
 static struct job *next_job(struct worker *w) {
@@ -290,6 +279,17 @@ static void *work(void *worker) {
     return NULL;
 }
 
+/* The engine outlives the job that opened it. */
+static void tell_notice(void *worker, const char *text) {
+    struct worker *w = worker;
+    struct message *m = calloc(1, sizeof *m);
+    if (m) {
+        m->kind = MESSAGE_NOTICE;
+        m->text = strdup(text);
+        mailbox_put(w->mailbox, m);
+    }
+}
+
 struct worker *worker_create(const struct options *options, struct mailbox *mailbox,
                              struct error *error) {
     struct worker *w = calloc(1, sizeof *w);
@@ -304,7 +304,7 @@ struct worker *worker_create(const struct options *options, struct mailbox *mail
     pthread_condattr_destroy(&clock);
     pthread_mutex_init(&w->lock, NULL);
     w->options = *options;
-    w->options.notice = note_of_engine;
+    w->options.notice = tell_notice;
     w->options.notice_context = w;
     w->mailbox = mailbox;
     w->last = &w->first;

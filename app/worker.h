@@ -52,6 +52,7 @@ enum message_kind {
     MESSAGE_TEXT,     /* text: the next piece of the answer, filtered */
     MESSAGE_ANSWER,   /* the answer is complete: the fields of `answer` */
     MESSAGE_NOTE,     /* text: worth telling */
+    MESSAGE_NOTICE,   /* text: what the engine has to tell of itself; of no job */
     MESSAGE_END,      /* of a job: code is 0, or text says what went wrong */
 };
 
@@ -88,7 +89,7 @@ int mailbox_wake_fd(const struct mailbox *m); /* a byte written here wakes the r
 struct message *mailbox_take(struct mailbox *m);
 
 struct worker;
-/* `options` must outlive the worker. */
+/* What `options` point to must outlive the worker. */
 struct worker *worker_create(const struct options *options, struct mailbox *mailbox,
                              struct error *error);
 /* Stops, waits at most `seconds` for the thread, and frees; false when it did not end: then the

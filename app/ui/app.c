@@ -261,6 +261,7 @@ static void finish(struct app *a) {
     free(a->new_model);
     free(a->subject);
     free(a->mark);
+    free(a->notice);
     words_destroy(a->words);
 }
 

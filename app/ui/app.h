@@ -76,6 +76,8 @@ struct app {
     size_t path_count;
     bool resume;        /* that reading is to go on behind the question that interrupted it */
     bool resume_update; /* it makes the memory anew */
+    char *notice;       /* what the engine told last, told once */
+    bool noticed;       /* it shows in the status since the present job began */
     bool stopping;      /* the status says so, until the job has ended */
     bool dirty, quit;
     int code; /* of the exit */

@@ -74,6 +74,17 @@ static void forget_mark(struct app *a) {
     a->mark = NULL;
 }
 
+/* Every opening of a model may tell the same. */
+static void notice(struct app *a, const char *text) {
+    char *copy = a->notice && strcmp(a->notice, text) == 0 ? NULL : strdup(text);
+    if (copy) {
+        free(a->notice);
+        a->notice = copy;
+        a->noticed = true;
+        app_say(a, STYLE_PLAIN, "%s", text);
+    }
+}
+
 static void opened(struct app *a, const struct message *m) {
     if (!a->session || !m->name || strcmp(a->session, m->name) != 0) {
         return;
@@ -87,7 +98,8 @@ static void opened(struct app *a, const struct message *m) {
     a->model = m->text ? app_safe(m->text, strlen(m->text)) : NULL;
     a->position = m->done;
     if (m->detail && *m->detail) {
-        app_say(a, STYLE_PLAIN, "%s", m->detail);
+        app_say(a, STYLE_PLAIN, "%s%s%s", a->noticed ? a->notice : "", a->noticed ? "; " : "",
+                m->detail);
     }
     if (first && a->store) {
         app_refresh(a);
@@ -136,6 +148,7 @@ void app_message(struct app *a, const struct message *m) {
         activity_end(p);
         p->on = true;
         p->job = m->job;
+        a->noticed = false;
         a->resume = a->resume && m->job != JOB_INGEST && m->job != JOB_UPDATE;
         break;
     case MESSAGE_OPENED:
@@ -155,6 +168,9 @@ void app_message(struct app *a, const struct message *m) {
         if (!shown_by_view(a, m)) {
             app_say(a, STYLE_PLAIN, "%s", m->text ? m->text : "");
         }
+        break;
+    case MESSAGE_NOTICE:
+        notice(a, m->text ? m->text : "");
         break;
     case MESSAGE_ANSWER:
         activity_end(p); /* it is being saved; Esc has nothing to stop any more */
