@@ -10,12 +10,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-char *complete_expand(const char *typed) {
-    typed += strspn(typed, " \n");
-    size_t size = strlen(typed);
-    while (size > 0 && strchr(" \n", typed[size - 1])) {
-        size--;
-    }
+/* A path of `size` bytes. */
+static char *expand(const char *typed, size_t size) {
     const char *home = getenv("HOME");
     char *path = NULL;
     bool tilde = size > 0 && typed[0] == '~' && (size == 1 || typed[1] == '/') && home && *home;
@@ -23,6 +19,15 @@ char *complete_expand(const char *typed) {
         return NULL;
     }
     return path;
+}
+
+char *complete_expand(const char *typed) {
+    typed += strspn(typed, " \n");
+    size_t size = strlen(typed);
+    while (size > 0 && strchr(" \n", typed[size - 1])) {
+        size--;
+    }
+    return expand(typed, size);
 }
 
 /* What candidates have in common; starts as {0}. */
@@ -80,8 +85,9 @@ static bool is_folder(const char *folder, const char *name) {
 void complete_path(struct editor *e, size_t begin, struct styled *choices) {
     styled_clear(choices);
     const char *text = editor_text(e);
-    char *typed = strndup(text + begin, e->at - begin);
-    char *path = typed ? complete_expand(typed) : NULL;
+    begin += strspn(text + begin, " \n");
+    begin = begin < e->at ? begin : e->at;
+    char *path = expand(text + begin, e->at - begin); /* a space at its end may be of the name */
     if (path) {
         char *slash = strrchr(path, '/');
         const char *last = slash ? slash + 1 : path;
@@ -103,7 +109,6 @@ void complete_path(struct editor *e, size_t begin, struct styled *choices) {
         take(e, &c, strlen(last), c.folder ? "/" : "", choices);
     }
     free(path);
-    free(typed);
 }
 
 void complete_word(struct editor *e, size_t begin, const char *const *words,

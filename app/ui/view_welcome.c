@@ -86,8 +86,8 @@ static void put_model(struct app *a, const struct welcome *v, struct styled *s) 
     } else {
         styled_puts(s, "Press Enter to download ", STYLE_PLAIN);
         styled_puts(s, v->model_name ? v->model_name : "the default model", STYLE_PLAIN);
-        styled_printf(s, STYLE_PLAIN, " (%s). M-5 shows others, and takes a file of yours.\n",
-                      v->size);
+        styled_printf(s, STYLE_PLAIN,
+                      " (%s).\n          M-5 shows others, and takes a file of yours.\n", v->size);
     }
 }
 
@@ -100,12 +100,13 @@ static void put_text(struct app *a, const struct welcome *v, struct styled *s) {
         app_progress(&a->reading, progress, sizeof progress);
         styled_puts(s, "Reading ", STYLE_PLAIN);
         styled_printf(s, STYLE_BOLD, "%s\n", progress);
-        styled_puts(s, "       Esc stops, and nothing is lost; M-1 lets you ask before the end.\n",
+        styled_puts(s,
+                    "          Esc stops, and nothing is lost; M-1 lets you ask before the end.\n",
                     STYLE_DIM);
     } else if (v->model) {
         styled_puts(s,
-                    "Type the path of a file or folder below (Tab completes it, C-o shows a "
-                    "list) and press Enter.\n",
+                    "Type the path of a file or folder below and press Enter.\n"
+                    "          Tab completes the path, C-o shows a list.\n",
                     STYLE_PLAIN);
     } else {
         styled_puts(s, "A book, a manual, a folder of code: it is read once and kept.\n",

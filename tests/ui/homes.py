@@ -65,6 +65,7 @@ class Homes:
                    "\u5168\u96c6\u3068\u65e5\u8a18\u3001\u5168\u4e8c\u5dfb\u306e\u3046\u3061\u7b2c\u4e00\u5dfb"
                    "e\u0301.txt", "A letter.\n")
         self.write(".names/folder/blob with a name of some length, so that its end is not seen.bin", "\0")
+        self.write(".names/folder/An otter.txt", "An otter.\n")
         self.write("editor", EDITOR)
         os.chmod(os.path.join(self.texts, "editor"), 0o755)
         self.write("long.txt", "".join(f"Line {i} of a long text that takes a while.\n"
