@@ -223,6 +223,11 @@ char *text_one_line(const char *text, size_t size, size_t most) {
     if (cut == n) {
         return line;
     }
+    size_t word = cut;
+    while (word > cut / 2 && line[word] != ' ') {
+        word--;
+    }
+    cut = line[word] == ' ' ? word : cut;
     char *shorter = NULL;
     if (asprintf(&shorter, "%.*s...", (int)cut, line) < 0) {
         shorter = NULL;

@@ -39,7 +39,8 @@ void styled_put_safe(struct styled *s, const char *text, size_t size, enum safe_
 struct store_place;
 void styled_put_place(struct styled *s, const char *path, const struct store_place *place,
                       unsigned style);
-/* Filtered, runs of white space as one space, and "..." behind at most `most` bytes; to be freed.
+/* Filtered, runs of white space as one space, and "..." behind at most `most` bytes, where a word
+ * ends; to be freed.
  * NULL when memory runs out. */
 char *text_one_line(const char *text, size_t size, size_t most);
 /* Adds `style` to the bytes [begin, end). */

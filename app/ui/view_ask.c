@@ -186,16 +186,26 @@ static void draw_empty(struct app *a, struct area area) {
     static const char *const lines[] = {
         "Type a question and press Enter.",
         "",
-        "Answers come with numbered citations: [ and ] choose one,",
-        "Enter opens it in the Reader.",
+        "Answers come with numbered citations.",
+        "[ and ] choose one, Enter opens it in the Reader.",
         "",
-        "M-2 Sources   M-4 Sessions   M-5 Models   F1 all keys",
+        "M-2 Sources  M-4 Sessions  M-5 Models  F1 all keys",
     };
+    struct styled s = {0};
+    struct rows rows = {0};
     for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
-        screen_puts(area, (int)i, 0, STYLE_DIM,
-                    i == 0 && !a->session ? "No session is open: M-2, then a, reads a file."
-                                          : lines[i]);
+        styled_puts(
+            &s, i == 0 && !a->session ? "No session is open: M-2, then a, reads a file." : lines[i],
+            STYLE_DIM);
+        styled_puts(&s, "\n", STYLE_DIM);
     }
+    if (!s.text.failed && text_wrap(&s, area.w, WRAP_WORDS, &rows)) {
+        for (size_t i = 0; i < rows.count; i++) {
+            screen_row(area, (int)i, &s, &rows.items[i], STYLE_PLAIN);
+        }
+    }
+    rows_finish(&rows);
+    styled_finish(&s);
 }
 
 static void draw(struct app *a, void *state, struct area area) {

@@ -68,12 +68,12 @@ static void put_installed(struct app *a, struct models *v, size_t i) {
     styled_printf(s, m->there ? STYLE_PLAIN : STYLE_WARN, " %9s",
                   m->there ? progress_bytes(m->bytes, size) : "! gone");
     styled_puts(s, used ? "  for new sessions" : "", STYLE_PLAIN);
-    if (*m->record.sha256) {
-        styled_puts(s, m->record.pinned ? "  hash known" : "  hash as first seen", STYLE_DIM);
-    }
     if (m->linked) {
-        styled_puts(s, "  in place: ", STYLE_DIM);
-        styled_put_safe(s, m->path, strlen(m->path), SAFE_NAME, STYLE_DIM);
+        styled_puts(s, "  at ", STYLE_DIM);
+        list_name(&v->list, m->path, strlen(m->path), STYLE_DIM);
+    }
+    if (*m->record.sha256) {
+        styled_puts(s, m->record.pinned ? "  hash known" : "  hash first seen", STYLE_DIM);
     }
     list_end(&v->list, (long)i);
 }

@@ -120,8 +120,10 @@ static void put_row(struct app *a, struct list *l, const struct session_row *r, 
         styled_printf(&l->styled, STYLE_PLAIN, " %9lld tokens  memory %8s of %8s",
                       (long long)s->position, progress_bytes(r->sizes.memory, memory),
                       progress_bytes(r->sizes.file, size));
-        styled_printf(&l->styled, STYLE_PLAIN, " %4llu sources %4llu turns  ",
-                      (unsigned long long)s->documents, (unsigned long long)s->turns / 2);
+        unsigned long long turns = s->turns / 2;
+        styled_printf(&l->styled, STYLE_PLAIN, " %4llu source%s %4llu turn%s  ",
+                      (unsigned long long)s->documents, s->documents == 1 ? " " : "s", turns,
+                      turns == 1 ? " " : "s");
         styled_put_safe(&l->styled, s->maker.model.data, s->maker.model.size, SAFE_NAME,
                         STYLE_PLAIN);
     }
