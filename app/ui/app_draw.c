@@ -3,6 +3,7 @@
  * The whole picture: title, one view or two, the input line, the status.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "app/progress.h"
@@ -21,13 +22,7 @@ static bool small(struct area all) {
 
 /* ---- title ---- */
 
-static void put_session(struct app *a, struct styled *s, bool with_model) {
-    styled_puts(s, "  ", STYLE_PLAIN);
-    styled_put_safe(s, a->session, strlen(a->session), SAFE_NAME, STYLE_BOLD);
-    if (a->model && with_model) {
-        styled_puts(s, " | ", STYLE_DIM);
-        styled_puts(s, a->model, STYLE_PLAIN);
-    }
+static void put_place(struct app *a, struct styled *s) {
     if (a->reading.on && a->reading.job == JOB_OPEN) {
         styled_puts(s, " | loading the model", STYLE_PLAIN);
     } else if (a->mark) {
@@ -36,6 +31,31 @@ static void put_session(struct app *a, struct styled *s, bool with_model) {
     } else {
         styled_printf(s, STYLE_PLAIN, " | %llu tokens", (unsigned long long)a->position);
     }
+}
+
+/* Session, model and place in `width` columns: without the model if they are too many, then with
+ * the session's name shortened, then with that alone. */
+static void put_session(struct app *a, struct styled *s, int width) {
+    enum { NAME_LEAST = 8 };
+    struct styled place = {0};
+    put_place(a, &place);
+    char *name = app_safe(a->session, strlen(a->session));
+    int columns = 2 + text_columns(name, strlen(name)), room = width - place.column;
+    bool with_place = room >= 2 + NAME_LEAST || room >= columns;
+    bool with_model = a->model && room >= columns + 3 + text_columns(a->model, strlen(a->model));
+    char *brief = text_short_name(name, with_place ? room - 2 : width - 2);
+    styled_puts(s, "  ", STYLE_PLAIN);
+    styled_puts(s, brief ? brief : "", STYLE_BOLD);
+    if (with_model) {
+        styled_puts(s, " | ", STYLE_DIM);
+        styled_puts(s, a->model, STYLE_PLAIN);
+    }
+    if (with_place) {
+        put_place(a, s);
+    }
+    free(brief);
+    free(name);
+    styled_finish(&place);
 }
 
 static void draw_title(struct app *a, struct area line, bool is_small) {
@@ -56,11 +76,7 @@ static void draw_title(struct app *a, struct area line, bool is_small) {
         return;
     }
     struct styled s = {0};
-    put_session(a, &s, true);
-    if (column + s.column > line.w) {
-        styled_clear(&s);
-        put_session(a, &s, false);
-    }
+    put_session(a, &s, line.w - column);
     struct row row = {0, s.text.size, column};
     if (!s.text.failed && !s.styles.failed) {
         screen_row(line, 0, &s, &row, STYLE_PLAIN);
@@ -102,6 +118,9 @@ static void put_hints(struct app *a, struct styled *s) {
         put_hint(a, s, ACTION_STOP, "stop");
         put_hint(a, s, ACTION_HELP, "help");
     } else {
+        if (app_reads(a) || a->fetching.on) {
+            put_hint(a, s, ACTION_STOP, "stop");
+        }
         put_hint(a, s, ACTION_TYPE, "type");
         put_hint(a, s, ACTION_OPEN, "open");
         put_hint(a, s, ACTION_ADD, "add");
