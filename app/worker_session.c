@@ -102,6 +102,12 @@ static void tell_reading(void *context, const struct ingest_state *state) {
 
 static void tell_read(struct task *t, const struct ingest_report *r) {
     char text[300];
+    if (r->text_tokens == 0 && r->added + r->changed == 0) {
+        snprintf(text, sizeof text, "nothing new to read: %zu as before, %zu not taken",
+                 r->unchanged, r->library.skips.count);
+        task_note(t, text);
+        return;
+    }
     snprintf(text, sizeof text,
              "read %llu tokens in %.0f s: %zu new, %zu changed, %zu as before, %zu not taken",
              (unsigned long long)r->text_tokens, r->seconds, r->added, r->changed, r->unchanged,
