@@ -33,26 +33,28 @@ static void put_place(struct app *a, struct styled *s) {
     }
 }
 
-/* Session, model and place in `width` columns: without the model if they are too many, then with
- * the session's name shortened, then with that alone. */
+/* Session, model and place in `width` columns. Where they are too many the model's name, which may
+ * be a path, is shortened, then left out; then the session's is shortened, then stands alone. */
 static void put_session(struct app *a, struct styled *s, int width) {
-    enum { NAME_LEAST = 8 };
+    enum { NAME_LEAST = 8, MODEL_LEAST = 12 };
     struct styled place = {0};
     put_place(a, &place);
     char *name = app_safe(a->session, strlen(a->session));
     int columns = 2 + text_columns(name, strlen(name)), room = width - place.column;
     bool with_place = room >= 2 + NAME_LEAST || room >= columns;
-    bool with_model = a->model && room >= columns + 3 + text_columns(a->model, strlen(a->model));
+    char *model = a->model ? text_short_name(a->model, room - columns - 3) : NULL;
+    bool with_model = model && (room - columns - 3 >= MODEL_LEAST || strcmp(model, a->model) == 0);
     char *brief = text_short_name(name, with_place ? room - 2 : width - 2);
     styled_puts(s, "  ", STYLE_PLAIN);
     styled_puts(s, brief ? brief : "", STYLE_BOLD);
     if (with_model) {
         styled_puts(s, " | ", STYLE_DIM);
-        styled_puts(s, a->model, STYLE_PLAIN);
+        styled_puts(s, model, STYLE_PLAIN);
     }
     if (with_place) {
         put_place(a, s);
     }
+    free(model);
     free(brief);
     free(name);
     styled_finish(&place);
