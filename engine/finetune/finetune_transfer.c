@@ -6,6 +6,7 @@
 #include <math.h>
 
 #include "engine/finetune/adamw.h"
+#include "engine/finetune/calibrate.h"
 #include "engine/finetune/finetune_private.h"
 
 struct job {
@@ -122,15 +123,11 @@ static void bind_slots(struct job *j) {
     }
 }
 
-/* Values are written in units of their own size. */
-static void calibrate_values(const struct finetune *f, const struct slot *s) {
-    const size_t K = f->shape.kv_heads * f->shape.head_dim, n = s->pass.length * K;
-    double square = 0;
-    for (size_t i = 0; i < n; i++) {
-        square += (double)s->pass.v[i] * (double)s->pass.v[i];
-    }
-    const float scale = (float)sqrt(square / (double)n);
-    *s->pass.values.v_scale = scale > 0 ? scale : 1;
+static void calibrate_slot_head(void *context, size_t index, size_t thread) {
+    (void)thread;
+    const struct job *j = context;
+    const size_t H = j->f->shape.heads;
+    calibrate_head(&j->f->slots[index / H].pass, index % H);
 }
 
 static void fit_head(void *context, size_t index, size_t thread) {
@@ -146,8 +143,11 @@ static void run_group(struct job *j) {
     struct pool *pool = f->teacher.cpu->pool;
     const size_t chunks = j->length / f->shape.chunk, M = f->shape.kv_heads;
     bind_slots(j);
-    for (size_t i = 0; j->mode == CALIBRATE && i < j->slots; i++) {
-        calibrate_values(f, &f->slots[i]);
+    if (j->mode == CALIBRATE) {
+        for (size_t i = 0; i < j->slots; i++) {
+            calibrate_values(&f->slots[i].pass);
+        }
+        pool_run(pool, j->slots * f->shape.heads, calibrate_slot_head, j);
     }
     pool_run(pool, j->slots * chunks, project_chunk, j);
     pool_run(pool, j->slots * M, forward_head, j);

@@ -67,7 +67,7 @@ def measure(args, folder):
             files[text, i] = os.path.join(folder, f"{len(files)}.txt")
             with open(files[text, i], "w", encoding="utf8", newline="") as f:
                 f.write(part)
-    for text, i in files:
+    for text, i in sorted(files, key=lambda f: f[1]):
         other = files[args.texts[1 if text == args.texts[0] else 0], i]
         for name, options, of_other in rows(args):
             if (name, text, i) not in figures:
