@@ -26,7 +26,7 @@ struct product {
      * packed: n rows, packed_bytes(k) apart, 64-byte aligned. scratch: scratch_bytes(k) bytes,
      * 64-byte aligned. k is a multiple of the type's block and of 32 for quantised types; rows and
      * n are anything from 1 (multiples of 32 rows are fastest). The value of y[i][r] does not
-     * depend on how rows or n are split. */
+     * depend on how rows are split, nor on n, but for whether it is 1. */
     void (*multiply)(enum quant_type type, const void *w, size_t rows, size_t k, const void *packed,
                      size_t n, float *y, size_t ldy, void *scratch);
     size_t (*scratch_bytes)(size_t k);

@@ -141,6 +141,33 @@ static inline vu vu_broadcast(const void *p) {
     return (vu)_mm256_set1_epi32(x);
 }
 
+/* 0, 1, 2 and so on */
+static inline vu vu_lane(void) {
+    return (vu){0, 1, 2, 3, 4, 5, 6, 7};
+}
+
+static inline vu vu_load(const void *p) {
+    return (vu)_mm256_loadu_si256(p);
+}
+
+/* 32 bytes at p, and, where there are lanes from 8 on, 32 at p + stride. */
+static inline vu vu_load_halves(const void *p, size_t stride) {
+    (void)stride;
+    return vu_load(p);
+}
+
+/* 16 bytes, to as many lanes. */
+static inline void vf_of_bytes(const uint64_t bytes[2], vf y[16 / LANES]) {
+    for (size_t i = 0; i < 2; i++) {
+        y[i] = _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_cvtsi64_si128((long long)bytes[i])));
+    }
+}
+
+/* Lane i is lane from[i] of x. */
+static inline vf vf_permute(vf x, vu from) {
+    return _mm256_permutevar8x32_ps(x, (__m256i)from);
+}
+
 /* 16 bytes from each of LANES rows, transposed: lane r of c[i] is dword i of row r. */
 static inline void load_columns(const uint8_t *p, size_t stride, vu c[4]) {
     __m256i q[4]; /* half j of q[i]: row 4j + i */

@@ -137,6 +137,33 @@ static inline vu vu_broadcast(const void *p) {
     return (vu)_mm512_set1_epi32(x);
 }
 
+/* 0, 1, 2 and so on */
+static inline vu vu_lane(void) {
+    return (vu){0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+}
+
+static inline vu vu_load(const void *p) {
+    return (vu)_mm512_loadu_si512(p);
+}
+
+/* 32 bytes at p, and, in the lanes from 8 on, 32 at p + stride. */
+static inline vu vu_load_halves(const void *p, size_t stride) {
+    __m512i low = _mm512_castsi256_si512(_mm256_loadu_si256(p));
+    const void *other = (const char *)p + stride;
+    return (vu)_mm512_inserti64x4(low, _mm256_loadu_si256(other), 1);
+}
+
+/* 16 bytes, to as many lanes. */
+static inline void vf_of_bytes(const uint64_t bytes[2], vf y[16 / LANES]) {
+    __m128i x = _mm_set_epi64x((long long)bytes[1], (long long)bytes[0]);
+    y[0] = _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(x));
+}
+
+/* Lane i is lane from[i] of x. */
+static inline vf vf_permute(vf x, vu from) {
+    return _mm512_permutexvar_ps((__m512i)from, x);
+}
+
 /* Per lane, sum += w0 x0 + ... + w3 x3 over its bytes: w in 0..127, x in -127..127. */
 static inline vi dot4(vi sum, vu w, vu x) {
     return (vi)_mm512_dpbusd_epi32((__m512i)sum, (__m512i)w, (__m512i)x);

@@ -6,8 +6,9 @@
  *     y += scale * x.scale * (sum(q * x.q) - bias * sum(x.q))      or
  *     y += scale * x.scale * sum(q * x.q) + offset * x.sum
  * Integer sums are exact and slices are added in order, so that how the work is split, and even
- * which of the two products runs, does not show in the result. Rounding activations to 8 bits adds
- * noise of about 0.5% of their size in quadratic mean.
+ * which of the two products runs, does not show in the result (but for one token and the K formats
+ * of simd_single_k.h). Rounding activations to 8 bits adds noise of about 0.5% of their size in
+ * quadratic mean.
  *
  * The batch product expands LANES * TILE8_VECTORS rows into scratch and runs all tokens over them,
  * TILE8_TOKENS at a time, in registers. Bound: multiplications. Of 10 or 11 instructions for the
@@ -342,21 +343,8 @@ static void single_q3_k(const struct product_job *job) {
     single8(&format_q3_k, job);
 }
 
-static void single_q4_k(const struct product_job *job) {
-    single8(&format_q4_k, job);
-}
-
-static void single_q5_k(const struct product_job *job) {
-    single8(&format_q5_k, job);
-}
-
-static void single_q6_k(const struct product_job *job) {
-    single8(&format_q6_k, job);
-}
-
 static void (*const single8_of[QUANT_TYPES])(const struct product_job *job) = {
     [QUANT_Q4_0] = single_q4_0, [QUANT_Q4_1] = single_q4_1, [QUANT_Q5_0] = single_q5_0,
     [QUANT_Q5_1] = single_q5_1, [QUANT_Q8_0] = single_q8_0, [QUANT_Q2_K] = single_q2_k,
-    [QUANT_Q3_K] = single_q3_k, [QUANT_Q4_K] = single_q4_k, [QUANT_Q5_K] = single_q5_k,
-    [QUANT_Q6_K] = single_q6_k,
+    [QUANT_Q3_K] = single_q3_k,
 };

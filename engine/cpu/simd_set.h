@@ -12,6 +12,7 @@
 #include "engine/cpu/simd_product8.h"
 #include "engine/cpu/simd_rows.h"
 #include "engine/cpu/simd_single_f32.h"
+#include "engine/cpu/simd_single_k.h"
 
 static inline size_t round_up_64(size_t bytes) {
     return (bytes + 63) / 64 * 64;
@@ -31,8 +32,13 @@ static void batch_pack(const float *x, size_t k, void *packed) {
     batch_float_pack(x, k, (char *)packed + packed8_bytes(k));
 }
 
-static size_t single_packed_bytes(size_t k) {
+/* Where the packed_k part of a row of few begins, which is there if K formats have rows of k. */
+static inline size_t single_k_at(size_t k) {
     return packed8_bytes(k) + round_up_64(k * sizeof(float));
+}
+
+static size_t single_packed_bytes(size_t k) {
+    return single_k_at(k) + (k % K_VALUES == 0 ? k / K_VALUES * sizeof(struct packed_k) : 0);
 }
 
 static void single_pack(const float *x, size_t k, void *packed) {
@@ -41,6 +47,10 @@ static void single_pack(const float *x, size_t k, void *packed) {
     size_t used = k * sizeof(float);
     memcpy(floats, x, used);
     memset(floats + used, 0, round_up_64(used) - used);
+    if (k % K_VALUES == 0) {
+        void *blocks = (char *)packed + single_k_at(k);
+        pack_k(packed, k, blocks);
+    }
 }
 
 static size_t product_scratch_bytes(size_t k) {
@@ -87,8 +97,13 @@ static void batch_multiply(enum quant_type type, const void *w, size_t rows, siz
 static void single_multiply(enum quant_type type, const void *w, size_t rows, size_t k,
                             const void *packed, size_t n, float *y, size_t ldy, void *scratch) {
     struct product_job job = {w, rows, k, packed, single_packed_bytes(k), n, y, ldy, scratch};
-    if (single8_of[type]) {
+    if (n == 1 && single_k_of[type]) {
+        job.x += single_k_at(k);
+        single_k_of[type](&job);
+    } else if (single8_of[type]) {
         single8_of[type](&job);
+    } else if (format_of(type)) {
+        batch8(format_of(type), &job); /* of more tokens, also if few */
     } else {
         job.x += packed8_bytes(k);
         single_float(type, &job);

