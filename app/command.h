@@ -18,6 +18,7 @@ struct options {
     const char *session; /* -s, or NULL */
     const char *backend; /* "auto", "cpu", "vulkan" */
     bool json, quiet, offline, progress, colour;
+    bool timed; /* the engine times its operations; no option: a command sets it */
     int verbose;
     unsigned device;  /* of --backend=vulkan, from 1; 0: the best */
     unsigned threads; /* 0: as many as there are cores */

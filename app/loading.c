@@ -42,6 +42,7 @@ bool load_engine(struct loaded *loaded, const struct options *options, bool adap
                                .threads = options->threads,
                                .device = options->device,
                                .cache = cache,
+                               .timed = options->timed,
                                .notice = options->notice  ? options->notice
                                          : options->quiet ? NULL
                                                           : print_notice,

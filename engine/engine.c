@@ -2,6 +2,7 @@
  *
  * Opening a model: file, tokenizer, adapter, backend, weights; and what can be said about it.
  */
+#include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +12,7 @@
 #include "engine/cpu/kernels.h"
 #include "engine/plan.h"
 #include "engine/session_private.h"
+#include "engine/timed.h"
 
 static bool open_model(struct engine *e, const char *path, struct error *error) {
     if (!map_open(&e->map, path, error)) {
@@ -71,7 +73,8 @@ static uint64_t needed_on_device(const struct engine *e) {
 }
 
 static bool upload(struct engine *e, struct error *error) {
-    return transformer_init(&e->transformer, e->backend, &e->model,
+    return (!e->timed || timed_begin(e->backend, error)) &&
+           transformer_init(&e->transformer, e->backend, &e->model,
                             e->adapter.branches ? &e->adapter : NULL, error);
 }
 
@@ -214,6 +217,7 @@ struct engine *engine_open(const struct engine_options *o, struct error *error) 
         error_set(error, ERROR_NO_SPACE, "no memory for the engine");
         return NULL;
     }
+    e->timed = o->timed;
     e->notice = o->notice;
     e->notice_context = o->notice_context;
     size_t threads = o->threads ? o->threads : engine_machine().cores;
@@ -256,4 +260,9 @@ const struct tokenizer *engine_tokenizer(const struct engine *e) {
 
 const struct chat *engine_chat(const struct engine *e) {
     return &e->chat;
+}
+
+void engine_take_work(struct engine *e, struct engine_work work[ENGINE_OPERATIONS]) {
+    assert(e->timed);
+    timed_take(e->backend, work);
 }

@@ -24,6 +24,7 @@ struct engine_options {
     size_t threads;      /* 0: as many as there are cores */
     unsigned device;     /* of Vulkan, by its number in engine_devices, from 1; 0: the best */
     const char *cache;   /* folder for what is quicker kept than made again, or NULL */
+    bool timed;          /* operations are timed, for engine_take_work */
     /* Called with a line for the user: that "auto" does without the device that is there, or has
      * failed, and why; that a saved session comes from another backend. May be NULL. */
     bool details; /* also that "auto" found no GPU, which is as usual */
@@ -67,6 +68,24 @@ struct engine_machine engine_machine(void);
 /* Devices beside the processor. Fills up to `most`; returns how many, 0 with an error that says why
  * there are none. */
 size_t engine_devices(struct engine_device *devices, size_t most, struct error *error);
+
+/* What one kind of operation took. Multiplications and additions of its products, and bytes that it
+ * must bring from memory: weights, keys and values, fast weights; 0 where it is bound by neither. */
+enum { ENGINE_OPERATIONS = 12 };
+struct engine_work {
+    const char *operation;
+    uint64_t calls;
+    double seconds, flops, bytes;
+};
+/* Of an engine that was opened with `timed`: since then, or since the last take. */
+void engine_take_work(struct engine *e, struct engine_work work[ENGINE_OPERATIONS]);
+
+/* What the processor can do at its best with `threads` threads, per second, as measured in about
+ * half a second: multiplications and additions with weights of 8 bits and of 16, bytes read. */
+struct engine_limits {
+    double products8, products16, read;
+};
+bool engine_measure_limits(size_t threads, struct engine_limits *limits, struct error *error);
 
 /* Defaults of a session. */
 enum {

@@ -21,6 +21,7 @@ struct engine {
     float *logits;         /* [TRANSFORMER_LOGIT_ROWS][vocabulary]: score's rows */
     size_t taken;          /* planned bytes, besides the weights, that sessions before have taken */
     struct session *first; /* of its sessions */
+    bool timed;            /* of engine_options */
     bool may_go_back;      /* "auto" chose the device: when it fails, the CPU computes */
     void (*notice)(void *context, const char *text); /* of engine_options */
     void *notice_context;
