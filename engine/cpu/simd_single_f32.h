@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The single product with weights that are not quantised, in fp32: rows are read as they stand,
- * four at a time. Bound: the memory that the weights come from. The few quantised formats without
- * slices go through a row of floats.
+ * The single product with weights that are not quantised, in fp32: rows are read as they stand, one
+ * after the other, so that memory is read in one stream. Bound: the memory that the weights come
+ * from.
  */
 #pragma once
 
@@ -20,50 +20,48 @@ static inline vf load_bf16(const uint8_t *p) {
     return vf_load_bf16((const uint16_t *)(const void *)p);
 }
 
-enum { DOT_ROWS = 4 };
+enum {
+    DOT_SUMS = 4,     /* of a row, in turns, since each waits for the last */
+    DOT_AHEAD = 8192, /* bytes that memory is asked ahead */
+};
 
-/* Products of one token with `rows` (at most DOT_ROWS) rows of k values of `size` bytes; x is
- * followed by zeros up to a multiple of LANES. */
-INLINE void dot_rows(vf (*load)(const uint8_t *p), size_t size, const uint8_t *w, size_t row_bytes,
-                     size_t rows, size_t k, const float *x, float *y) {
-    vf sum[DOT_ROWS];
-    for (size_t r = 0; r < rows; r++) {
-        sum[r] = vf_set(0);
-    }
+/* A row of k values of `size` bytes with x, which is followed by zeros up to a multiple of LANES:
+ * lanes whose sum is the product. */
+INLINE vf dot_row(vf (*load)(const uint8_t *p), size_t size, const uint8_t *w, size_t k,
+                  const float *x) {
+    vf sum[DOT_SUMS] = {vf_set(0), vf_set(0), vf_set(0), vf_set(0)};
     size_t j = 0;
-    for (; j + LANES <= k; j += LANES) {
-        vf a = vf_load(x + j);
-        for (size_t r = 0; r < rows; r++) {
-            const uint8_t *p = w + r * row_bytes + j * size;
-            __builtin_prefetch(p + DOT_ROWS * row_bytes);
-            sum[r] = vf_fma(load(p), a, sum[r]);
+    for (; j + DOT_SUMS * LANES <= k; j += DOT_SUMS * LANES) {
+        for (size_t line = 0; line < DOT_SUMS * LANES * size; line += 64) {
+            __builtin_prefetch(w + j * size + DOT_AHEAD + line);
         }
+        for (size_t i = 0; i < DOT_SUMS; i++) {
+            sum[i] = vf_fma(load(w + (j + i * LANES) * size), vf_load(x + j + i * LANES), sum[i]);
+        }
+    }
+    for (; j + LANES <= k; j += LANES) {
+        sum[0] = vf_fma(load(w + j * size), vf_load(x + j), sum[0]);
     }
     if (j < k) {
-        for (size_t r = 0; r < rows; r++) {
-            uint8_t rest[LANES * sizeof(float)] = {0};
-            memcpy(rest, w + r * row_bytes + j * size, (k - j) * size);
-            sum[r] = vf_fma(load(rest), vf_load(x + j), sum[r]);
-        }
+        uint8_t rest[LANES * sizeof(float)] = {0};
+        memcpy(rest, w + j * size, (k - j) * size);
+        sum[0] = vf_fma(load(rest), vf_load(x + j), sum[0]);
     }
-    for (size_t r = 0; r < rows; r++) {
-        y[r] = vf_sum_lanes(sum[r]);
-    }
+    return sum[0] + sum[1] + (sum[2] + sum[3]);
 }
 
+/* Tokens one after the other over LANES rows, which stay near. */
 INLINE void single_rows(vf (*load)(const uint8_t *p), size_t size, const struct product_job *job) {
-    size_t row_bytes = job->k * size;
-    for (size_t r = 0, rows; r < job->rows; r += rows) {
-        rows = job->rows - r < DOT_ROWS ? 1 : DOT_ROWS;
-        const uint8_t *w = job->w + r * row_bytes;
-        for (size_t i = 0; i < job->n; i++) {
-            const float *x = (const float *)(const void *)(job->x + i * job->x_stride);
-            float *y = job->y + i * job->ldy + r;
-            if (rows == DOT_ROWS) {
-                dot_rows(load, size, w, row_bytes, DOT_ROWS, job->k, x, y);
-            } else {
-                dot_rows(load, size, w, row_bytes, 1, job->k, x, y);
+    const size_t row_bytes = job->k * size;
+    for (size_t r = 0; r < job->rows; r += LANES) {
+        const size_t rows = job->rows - r < LANES ? job->rows - r : LANES;
+        for (size_t t = 0; t < job->n; t++) {
+            const float *x = (const float *)(const void *)(job->x + t * job->x_stride);
+            vf sums[LANES] = {0};
+            for (size_t i = 0; i < rows; i++) {
+                sums[i] = dot_row(load, size, job->w + (r + i) * row_bytes, job->k, x);
             }
+            vf_store_some(job->y + t * job->ldy + r, vf_sum_each(sums), rows);
         }
     }
 }
