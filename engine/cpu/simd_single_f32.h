@@ -20,10 +20,7 @@ static inline vf load_bf16(const uint8_t *p) {
     return vf_load_bf16((const uint16_t *)(const void *)p);
 }
 
-enum {
-    DOT_SUMS = 4,     /* of a row, in turns, since each waits for the last */
-    DOT_AHEAD = 8192, /* bytes that memory is asked ahead */
-};
+enum { DOT_SUMS = 4 }; /* of a row, in turns, since each waits for the last */
 
 /* A row of k values of `size` bytes with x, which is followed by zeros up to a multiple of LANES:
  * lanes whose sum is the product. */
@@ -33,7 +30,7 @@ INLINE vf dot_row(vf (*load)(const uint8_t *p), size_t size, const uint8_t *w, s
     size_t j = 0;
     for (; j + DOT_SUMS * LANES <= k; j += DOT_SUMS * LANES) {
         for (size_t line = 0; line < DOT_SUMS * LANES * size; line += 64) {
-            __builtin_prefetch(w + j * size + DOT_AHEAD + line);
+            __builtin_prefetch(w + j * size + STREAM_AHEAD + line);
         }
         for (size_t i = 0; i < DOT_SUMS; i++) {
             sum[i] = vf_fma(load(w + (j + i * LANES) * size), vf_load(x + j + i * LANES), sum[i]);

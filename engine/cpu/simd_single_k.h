@@ -20,7 +20,6 @@ enum {
     K_VALUES = 256,         /* of a block */
     K_VECTORS = 64 / LANES, /* of a block's values */
     K_SCALES = 16 / LANES,  /* vectors of a block's 16 scales, or 8 and 8 minima */
-    K_AHEAD = 8192, /* bytes that memory is asked ahead: a sixth of an L1 cache or a quarter */
 };
 
 /* The activations that meet a block: packed8, as vectors of all that a block needs. */
@@ -184,7 +183,7 @@ INLINE vf row_k(enum quant_type type, const uint8_t *w, size_t blocks, const str
     for (size_t b = 0; b < blocks; b++, w += block_bytes) {
         struct block_k block;
         for (size_t line = 0; line < block_bytes; line += 64) {
-            __builtin_prefetch(w + K_AHEAD + line);
+            __builtin_prefetch(w + STREAM_AHEAD + line);
         }
         read_block_k(type, w, &block);
         add_block_k(type, &block, x + b, &sums);

@@ -14,6 +14,10 @@
 
 enum { TILE_VECTORS = 2, TILE_COLUMNS = TILE_VECTORS * LANES };
 
+/* Bytes that memory is asked ahead where rows are read in one stream: a sixth or a quarter of an L1
+ * cache. At 2 KB a busy memory answers too late. */
+enum { STREAM_AHEAD = 8192 };
+
 /* The arguments of a multiply, x being the part of the packed rows that is meant. */
 struct product_job {
     const uint8_t *w;
