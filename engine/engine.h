@@ -70,7 +70,8 @@ struct engine_machine engine_machine(void);
 size_t engine_devices(struct engine_device *devices, size_t most, struct error *error);
 
 /* What one kind of operation took. Multiplications and additions of its products, and bytes that it
- * must bring from memory: weights, keys and values, fast weights; 0 where it is bound by neither. */
+ * must bring from memory: weights, keys and values, fast weights; 0 where it is bound by neither.
+ */
 enum { ENGINE_OPERATIONS = 12 };
 struct engine_work {
     const char *operation;
