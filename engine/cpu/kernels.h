@@ -18,7 +18,7 @@
  * row by row first (to bf16, to 8 bits in blocks, or just copied), so that packing can be split
  * over threads and is paid once for all the weights that share an input. */
 struct product {
-    /* Bytes of a packed row of k values, a multiple of 64. */
+    /* Bytes of a packed row of k values, a multiple of 64; never less for a larger k. */
     size_t (*packed_bytes)(size_t k);
     void (*pack)(const float *x, size_t k, void *packed);
     /* y[i*ldy + r] = sum over j of w[r][j] * x[i][j], for r in [0, rows), i in [0, n).

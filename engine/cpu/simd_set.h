@@ -32,13 +32,14 @@ static void batch_pack(const float *x, size_t k, void *packed) {
     batch_float_pack(x, k, (char *)packed + packed8_bytes(k));
 }
 
-/* Where the packed_k part of a row of few begins, which is there if K formats have rows of k. */
+/* Where the packed_k part of a row of few begins; it is filled if K formats have rows of k. */
 static inline size_t single_k_at(size_t k) {
     return packed8_bytes(k) + round_up_64(k * sizeof(float));
 }
 
+/* Never less for more values: the backend asks for the widest row. */
 static size_t single_packed_bytes(size_t k) {
-    return single_k_at(k) + (k % K_VALUES == 0 ? k / K_VALUES * sizeof(struct packed_k) : 0);
+    return single_k_at(k) + k / K_VALUES * sizeof(struct packed_k);
 }
 
 static void single_pack(const float *x, size_t k, void *packed) {

@@ -162,6 +162,7 @@ static void check_product(const struct kernels *set, bool batch, size_t t, size_
     enum quant_type type = types[t].type;
     size_t row_bytes = quant_row_bytes(type, k), packed_bytes = p->packed_bytes(k), ldy = rows + 3;
     assert_int_equal(packed_bytes % 64, 0);
+    assert_true(packed_bytes <= p->packed_bytes(k + 1));
     uint8_t *w = room(rows * row_bytes);
     fill_weights(t, w, rows * row_bytes);
     float *x = random_floats(n * k), *weights = room(k * sizeof *weights);
