@@ -178,16 +178,20 @@ bool screen_start(bool colour, int wake_fd, struct error *error) {
         return error_set(error, ERROR_FAILURE, "cannot read the terminal's settings: %s",
                          strerror(errno));
     }
-    terminal.screen = screen_possible() ? newterm(NULL, stdout, stdin) : NULL;
+    if (screen_possible()) {
+        terminal.wake_fd = wake_fd;
+        install_signals(); /* before newterm: ncurses takes a SIGTSTP that nobody handles yet for
+                              its own, and ignores it during every doupdate; one that came then
+                              would be lost */
+        terminal.screen = newterm(NULL, stdout, stdin);
+    }
     if (!terminal.screen) {
         return error_set(error, ERROR_USAGE,
                          "the terminal (TERM=%s) cannot place text on a screen; line by line: "
                          "allmem chat -s NAME",
                          name && *name ? name : "");
     }
-    terminal.wake_fd = wake_fd;
     prepare_reset();
-    install_signals();
     set_modes();
     set_colours(colour);
     write_all(PASTE_ON, sizeof PASTE_ON - 1);

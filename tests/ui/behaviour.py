@@ -186,7 +186,7 @@ class Bench:
         t.close()
 
     def suspend(self):
-        for how in ("key", "signal"):
+        for how in ("key", "signal", "signal while it draws"):
             t = self.ready("book", job=True)
             t.until(lambda x: "adapter" in x.text(), 5)
             t.send("some text")
@@ -194,6 +194,8 @@ class Bench:
             if how == "key":
                 t.key("C-z")
             else:
+                if how == "signal while it draws":
+                    self.fill(t)
                 os.kill(t.child(), signal.SIGTSTP)
             stopped = t.until(lambda x: self.state(x) == "T", 5)
             t.until(lambda x: 1049 not in x.screen.modes, 2)
@@ -205,6 +207,14 @@ class Bench:
             t.send("!")
             self.tap(f"and back, after {how}", back and t.wait("some text!", 5), t.text())
             t.close()
+
+    @staticmethod
+    def fill(t):
+        """Nothing is read while the program draws whole screens, many times as much as a
+        pseudo-terminal holds (some 20 KB): then it waits in the middle of one."""
+        for _ in range(100):
+            os.kill(t.child(), signal.SIGWINCH)
+            time.sleep(0.01)
 
     @staticmethod
     def state(t):
