@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A program on a pseudo-terminal, with a model of its screen beside it."""
 import codecs
+import contextlib
 import errno
 import fcntl
 import os
@@ -39,6 +40,7 @@ class Terminal:
         self.screen = Screen(columns, rows)
         self.decoder = codecs.getincrementaldecoder("utf-8")()
         self.status = None
+        self.job = job
         self.started = time.monotonic()
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
@@ -67,8 +69,11 @@ class Terminal:
 
     def child(self):
         """The job below the shell."""
+        return self.children()[0]
+
+    def children(self):
         with open(f"/proc/{self.pid}/task/{self.pid}/children", encoding="ascii") as file:
-            return int(file.read().split()[0])
+            return [int(pid) for pid in file.read().split()]
 
     def resize(self, columns, rows):
         self.read(0)
@@ -149,7 +154,11 @@ class Terminal:
 
     def close(self):
         if not self.reap():
-            self.kill(signal.SIGKILL)
+            # A shell ends with its job; were it killed first, the job would still write into its
+            # home while the next program's is laid there.
+            for pid in self.job and self.children() or [self.pid]:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
             os.waitpid(self.pid, 0)
         os.close(self.fd)
 
