@@ -44,6 +44,7 @@ class Terminal:
         self.started = time.monotonic()
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
+            signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests themselves may run under nohup
             try:
                 os.chdir(cwd)
                 if job:
