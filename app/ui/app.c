@@ -157,13 +157,16 @@ static void take_messages(struct app *a) {
     }
 }
 
-/* Keys that are there are taken together, a paste even over several pictures. */
-static void take_keys(struct app *a) {
+/* Keys that are there are taken together, a paste even over several pictures. False: none was. */
+static bool take_keys(struct app *a) {
     int key;
+    bool any = false;
     double until = progress_clock() + 0.03;
     while (!a->quit && progress_clock() < until && screen_key(&key)) {
         app_key(a, key);
+        any = true;
     }
+    return any;
 }
 
 static bool work(struct app *a) {
@@ -191,10 +194,9 @@ static void loop(struct app *a) {
         take_messages(a); /* empties the pipe, so before the flags are read: else one that is set
                              in between would wake nobody */
         take_signals(a);
-        if (n > 0 && fds[0].revents & POLLIN) {
-            take_keys(a);
-        } else if (n > 0 && fds[0].revents & (POLLHUP | POLLERR | POLLNVAL)) {
-            a->quit = true; /* the terminal is gone */
+        const bool keys = n > 0 && fds[0].revents & POLLIN && take_keys(a);
+        if (n > 0 && !keys && fds[0].revents & (POLLHUP | POLLERR | POLLNVAL)) {
+            a->quit = true; /* the terminal is gone, even if SIGHUP is ignored */
             a->code = a->code ? a->code : 128 + SIGHUP;
         }
         more = !a->quit && work(a);

@@ -20,10 +20,10 @@ class Bench:
     def __init__(self, homes, tap):
         self.homes, self.tap = homes, tap
 
-    def start(self, kind, *words, columns=80, rows=24, job=False, **env):
+    def start(self, kind, *words, columns=80, rows=24, job=False, nohup=False, **env):
         environment = {**self.homes.environment(self.homes.fresh(kind)), **env}
         return Terminal([self.homes.allmem, *words], environment, self.homes.texts, columns, rows,
-                        job)
+                        job, nohup)
 
     def ready(self, kind, **more):
         t = self.start(kind, **more)
@@ -222,15 +222,17 @@ class Bench:
             return file.read().rsplit(")", 1)[1].split()[0]
 
     def hangup(self):
-        t = self.ready("book")
-        pid = t.pid
-        os.close(t.fd)
-        t.fd = os.open("/dev/null", os.O_RDONLY)
-        end = time.monotonic() + 5
-        while time.monotonic() < end and not t.reap():
-            time.sleep(0.05)
-        self.tap("a terminal that goes away ends the program", t.status is not None, f"pid {pid}")
-        t.close()
+        for nohup in (False, True):
+            t = self.ready("book", nohup=nohup)
+            pid = t.pid
+            os.close(t.fd)
+            t.fd = os.open("/dev/null", os.O_RDONLY)
+            end = time.monotonic() + 5
+            while time.monotonic() < end and not t.reap():
+                time.sleep(0.05)
+            self.tap("a terminal that goes away ends the program" + ", under nohup too" * nohup,
+                     t.status is not None, f"pid {pid}")
+            t.close()
 
     # ---- what reaches the terminal
 

@@ -34,8 +34,9 @@ def key_bytes(name):
 
 
 class Terminal:
-    def __init__(self, command, env, cwd, columns=80, rows=24, job=False):
-        """`job`: below a parent that stays, as below a shell; else it could not be suspended."""
+    def __init__(self, command, env, cwd, columns=80, rows=24, job=False, nohup=False):
+        """`job`: below a parent that stays, as below a shell; else it could not be suspended. `nohup`: SIGHUP
+        is ignored, as below that."""
         self.raw = bytearray()
         self.screen = Screen(columns, rows)
         self.decoder = codecs.getincrementaldecoder("utf-8")()
@@ -44,7 +45,8 @@ class Terminal:
         self.started = time.monotonic()
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
-            signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests themselves may run under nohup
+            # The tests themselves may run under nohup.
+            signal.signal(signal.SIGHUP, signal.SIG_IGN if nohup else signal.SIG_DFL)
             try:
                 os.chdir(cwd)
                 if job:
