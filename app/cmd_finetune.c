@@ -134,7 +134,7 @@ static bool measure_alone(struct training *t, struct error *error) {
         return true;
     }
     const struct finetune_sequence s = finetune_trial(t->finetune, 0, NULL);
-    progress_message(&t->progress, "step %llu: held-out KL of the window alone %.5f",
+    progress_message(&t->progress, "step %llu: held-out KL without an adapter %.5f",
                      (unsigned long long)finetune_steps(t->finetune), sum.mean);
     return training_log(&t->files, "window", t->finetune, spent(t), &s, &sum, error);
 }
@@ -248,7 +248,8 @@ static struct finetune_options options_of(const struct training *t, const struct
 
 /* The plan, and where an earlier sitting left off. */
 static bool prepare_run(struct training *t, const struct wishes *w, struct error *error) {
-    const double share = strcmp(w->stage, "both") == 0 ? FIRST_STAGE : w->stage[0] == '1';
+    const bool both = strcmp(w->stage, "both") == 0;
+    const double share = both ? (w->width ? FIRST_STAGE : 0) : w->stage[0] == '1';
     t->run = (struct finetune_run){.best = INFINITY, .share = share};
     if (!training_files_open(&t->files, w->output, w->resume, t->finetune, &t->run, error)) {
         return false;
@@ -342,7 +343,7 @@ static int run(const struct options *options, int argc, char **argv, struct erro
         {.name = "pause-after", .kind = OPTION_REAL, .value = &w.pause_after, .most = 1e9},
         {.name = "resume", .kind = OPTION_FLAG, .value = &w.resume},
         {.name = "length", .kind = OPTION_COUNT, .value = &w.length, .least = 16, .most = 1 << 20},
-        {.name = "width", .kind = OPTION_COUNT, .value = &w.width, .least = 16, .most = 1 << 14},
+        {.name = "width", .kind = OPTION_COUNT, .value = &w.width, .most = 1 << 14},
         {.name = "chunk", .kind = OPTION_COUNT, .value = &w.chunk, .least = 1, .most = 4096},
         {.name = "sinks", .kind = OPTION_COUNT, .value = &w.sinks, .most = 4096},
         {.name = "far-start", .kind = OPTION_FLAG, .value = &w.far_start},

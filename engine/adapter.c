@@ -15,6 +15,7 @@
 /* What the shapes are made of. */
 struct sizes {
     uint64_t d, H, M, e, f;
+    bool merged_gate;
 };
 
 /* A parameter: where the pointer to its values goes, NULL if it just follows the one before. */
@@ -24,32 +25,35 @@ struct place {
     uint64_t ne[3]; /* shape as in the file, the innermost dimension first */
 };
 
-enum { PLACES = 17 };
+enum { FAST_PLACES = 16, MERGED_PLACES = 2, PLACES = FAST_PLACES + MERGED_PLACES + 1 };
 
-/* The order is that of `values`. The decay's weights stand behind the step's, so that one matrix
- * product computes both rates; likewise their biases. */
+/* Those that the adapter has, in the order of `values`. The decay's weights stand behind the
+ * step's, so that one matrix product computes both rates; likewise their biases. */
 static void places_of(const struct sizes *z, struct memory_branch *b, const float **v_scale,
                       struct place out[PLACES]) {
-    const struct place places[PLACES] = {
-        {"w1", &b->w1, {z->e, z->f, z->M}},
-        {"w2", &b->w2, {z->f, z->e, z->M}},
-        {"w3", &b->w3, {z->e, z->f, z->M}},
-        {"q_map", &b->q_map, {z->e, z->e, z->H}},
-        {"k_map", &b->k_map, {z->e, z->e, z->M}},
-        {"ev_q", &b->ev_q, {z->e, z->e, z->H}},
-        {"ev_k", &b->ev_k, {z->e, z->e, z->M}},
-        {"gate_lse", &b->gate_lse, {z->H, 1, 1}},
-        {"alpha", &b->alpha, {z->e, z->H, 1}},
-        {"gate_w", &b->gate_w, {z->d, z->H, 1}},
-        {"gate_b", &b->gate_b, {z->H, 1, 1}},
-        {"step_w", &b->rates_w, {z->d, z->M, 1}},
-        {"decay_w", NULL, {z->d, z->M, 1}},
-        {"step_b", &b->rates_b, {z->M, 1, 1}},
-        {"decay_b", NULL, {z->M, 1, 1}},
-        {"v_scale", v_scale, {1, 1, 1}},
-        {NULL, NULL, {0}},
+    const struct place fast[FAST_PLACES] = {
+        {"w1", &b->w1, {z->e, z->f, z->M}},       {"w2", &b->w2, {z->f, z->e, z->M}},
+        {"w3", &b->w3, {z->e, z->f, z->M}},       {"q_map", &b->q_map, {z->e, z->e, z->H}},
+        {"k_map", &b->k_map, {z->e, z->e, z->M}}, {"ev_q", &b->ev_q, {z->e, z->e, z->H}},
+        {"ev_k", &b->ev_k, {z->e, z->e, z->M}},   {"gate_lse", &b->gate_lse, {z->H, 1, 1}},
+        {"alpha", &b->alpha, {z->e, z->H, 1}},    {"gate_w", &b->gate_w, {z->d, z->H, 1}},
+        {"gate_b", &b->gate_b, {z->H, 1, 1}},     {"step_w", &b->rates_w, {z->d, z->M, 1}},
+        {"decay_w", NULL, {z->d, z->M, 1}},       {"step_b", &b->rates_b, {z->M, 1, 1}},
+        {"decay_b", NULL, {z->M, 1, 1}},          {"v_scale", v_scale, {1, 1, 1}},
     };
-    memcpy(out, places, sizeof places);
+    const struct place merged[MERGED_PLACES] = {
+        {"merged_w", &b->merged_w, {z->d, z->H, 1}},
+        {"merged_b", &b->merged_b, {z->H, 1, 1}},
+    };
+    if (z->f) {
+        memcpy(out, fast, sizeof fast);
+        out += FAST_PLACES;
+    }
+    if (z->merged_gate) {
+        memcpy(out, merged, sizeof merged);
+        out += MERGED_PLACES;
+    }
+    *out = (struct place){0};
 }
 
 static uint64_t count_of(const struct place *p) {
@@ -71,7 +75,7 @@ static size_t values_per_layer(const struct sizes *z) {
 static bool read_branch(struct adapter *a, const struct sizes *z, uint32_t layer, float *values,
                         struct error *error) {
     struct memory_branch *b = &a->branches[layer];
-    const float *v_scale;
+    const float one = 1, *v_scale = &one; /* where there are no fast weights */
     struct place places[PLACES];
     places_of(z, b, &v_scale, places);
     for (const struct place *p = places; p->name; p++) {
@@ -153,14 +157,16 @@ static bool read_adapter(struct adapter *a, const struct model *model, struct er
         !gguf_u32(&a->gguf, "allmem.sinks", &a->sinks, error)) {
         return false;
     }
-    if (a->width == 0 || a->width > 1u << 14 || a->width % 16 || a->chunk == 0 ||
-        a->chunk > WINDOW_MAX_CHUNK || a->sinks > a->chunk) {
-        return error_set(error, ERROR_INCOMPATIBLE,
-                         "width %u, chunk %u, sinks %u: expected a width in 16s up to 16384, a "
-                         "chunk up to %d, no more sinks than that",
-                         a->width, a->chunk, a->sinks, WINDOW_MAX_CHUNK);
+    if (a->width > 1u << 14 || a->width % 16 || a->chunk == 0 || a->chunk > WINDOW_MAX_CHUNK ||
+        a->sinks > a->chunk) {
+        return error_set(
+            error, ERROR_INCOMPATIBLE,
+            "width %u, chunk %u, sinks %u: expected a width in 16s up to 16384 or 0, a "
+            "chunk up to %d, no more sinks than that",
+            a->width, a->chunk, a->sinks, WINDOW_MAX_CHUNK);
     }
-    struct sizes z = {c->width, c->heads, c->kv_heads, c->head_dim, a->width};
+    a->merged_gate = a->width == 0 || gguf_find_tensor(&a->gguf, "blk.0.mem_merged_w");
+    struct sizes z = {c->width, c->heads, c->kv_heads, c->head_dim, a->width, a->merged_gate};
     size_t per_layer = values_per_layer(&z);
     a->values = calloc((size_t)c->layers * per_layer, sizeof *a->values);
     a->branches = calloc(c->layers, sizeof *a->branches);

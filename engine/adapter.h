@@ -12,7 +12,8 @@
 /* The form of the memory that this program computes; a file of another one is refused. */
 enum { ADAPTER_SPEC = 3 };
 
-/* One layer's branch, fp32. H query heads, M memory heads, e head_dim, d width, f memory width. */
+/* One layer's branch, fp32. H query heads, M memory heads, e head_dim, d width, f memory width.
+ * What belongs to the fast weights is NULL where the memory width is 0. */
 struct memory_branch {
     const float *w1, *w3;     /* [M][f][e]: features */
     const float *w2;          /* [M][e][f]: the fast weights before anything is written */
@@ -27,12 +28,16 @@ struct memory_branch {
     const float *rates_b; /* [2M] */
     const float *gate_w;  /* [H][d] */
     const float *gate_b;  /* [H] */
+    /* An offset to the scores of merged tokens, likewise; NULL where the adapter has none. */
+    const float *merged_w; /* [H][d] */
+    const float *merged_b; /* [H] */
 };
 
 struct adapter {
     struct map map;
     struct gguf gguf;
-    uint32_t width, chunk, sinks; /* f, C, S */
+    uint32_t width, chunk, sinks; /* f, C, S; with f = 0 there are no fast weights */
+    bool merged_gate;             /* has merged_w and merged_b, in all layers */
     uint32_t layers;
     struct memory_branch *branches;  /* [layers], owned */
     float *values;                   /* all parameters as fp32, owned */

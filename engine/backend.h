@@ -24,13 +24,14 @@ struct matrix;  /* weights in the backend: rows x columns, in the type of the fi
 struct attention_step {
     const struct window_shape *shape;
     struct buffer *state;               /* the layer's: window_layout() */
-    const struct memory_branch *memory; /* the layer's parameters, or NULL: no memory */
+    const struct memory_branch *memory; /* the layer's parameters, or NULL: no fast weights */
     bool writes;                        /* false: the control whose memory is never written */
     uint64_t position;                  /* of the first row; the chunk is position / C */
     size_t row, rows;                   /* which rows of the buffers below */
     struct buffer *q, *k, *v;           /* [n][H*e], [n][M*e], [n][M*e]; before RoPE */
     struct buffer *rates;               /* [n][2M]: step [M], then decay [M]; raw */
     struct buffer *gate;                /* [n][H]: x . gate_w + gate_b */
+    struct buffer *merged_gate;         /* [n][H]: x . merged_w + merged_b, or NULL: 0 */
     struct buffer *out;                 /* [n][H*e]: what the layer's output projection reads */
 };
 
@@ -92,7 +93,8 @@ struct backend_ops {
     void (*memory_write)(struct backend *b, const struct attention_step *step);
     /* The rows' keys and values go into the ring. */
     void (*window_store)(struct backend *b, const struct attention_step *step);
-    /* out = attention over the visible slots; scores of the ring grow. */
+    /* out = attention over the visible slots, where merged_gate adds to the scores of merged
+     * tokens; scores of the ring grow. */
     void (*window_attend)(struct backend *b, const struct attention_step *step);
     /* out = (1 - gate) out + gate alpha memory(q) */
     void (*memory_read)(struct backend *b, const struct attention_step *step);

@@ -23,7 +23,7 @@ struct session_options session_defaults(const struct engine *e) {
     const struct adapter *a = &e->adapter;
     return (struct session_options){.window = SESSION_WINDOW,
                                     .keep = SESSION_KEEP,
-                                    .merge = a->branches ? 0 : SESSION_MERGE,
+                                    .merge = a->branches && !a->merged_gate ? 0 : SESSION_MERGE,
                                     .sinks = a->branches ? a->sinks : SESSION_SINKS,
                                     .memory = a->branches != NULL,
                                     .writes = true};
@@ -310,7 +310,8 @@ static bool check_tokens(const struct session *s, const token *ids, size_t n, st
 }
 
 static void forward(struct session *s, uint64_t position, const token *ids, size_t rows) {
-    const struct timeline line = {&s->shape, s->states, s->options.writes};
+    const bool merged_gate = s->options.memory && s->shape.merge && s->engine->adapter.merged_gate;
+    const struct timeline line = {&s->shape, s->states, s->options.writes, merged_gate};
     transformer_forward(&s->engine->transformer, &line, position, ids, rows);
 }
 

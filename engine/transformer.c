@@ -25,6 +25,7 @@ static void attend(struct transformer *t, const struct timeline *line, uint32_t 
         .v = t->v,
         .rates = t->rates,
         .gate = t->memory_gate,
+        .merged_gate = line->merged_gate ? t->merged_gate : NULL,
         .out = t->attention,
     };
     while (step.row < n) {
@@ -50,6 +51,28 @@ static void attend(struct transformer *t, const struct timeline *line, uint32_t 
     }
 }
 
+/* All that is a product of a layer's normed input. */
+static void project(struct transformer *t, const struct timeline *line,
+                    const struct transformer_layer *w, size_t n) {
+    struct buffer *ys[6] = {t->q, t->k, t->v}, *biases[6] = {w->q_bias, w->k_bias, w->v_bias};
+    struct matrix *matrices[6] = {w->q, w->k, w->v};
+    size_t count = 3;
+    if (line->shape->memory_width) {
+        ys[count] = t->rates;
+        biases[count] = w->rates_bias;
+        matrices[count++] = w->rates;
+        ys[count] = t->memory_gate;
+        biases[count] = w->memory_gate_bias;
+        matrices[count++] = w->memory_gate;
+    }
+    if (line->merged_gate) {
+        ys[count] = t->merged_gate;
+        biases[count] = w->merged_gate_bias;
+        matrices[count++] = w->merged_gate;
+    }
+    t->backend->ops->matmul(t->backend, count, ys, matrices, biases, t->normed, n);
+}
+
 void transformer_forward(struct transformer *t, const struct timeline *line, uint64_t position,
                          const int32_t *ids, size_t n) {
     struct backend *b = t->backend;
@@ -62,12 +85,7 @@ void transformer_forward(struct transformer *t, const struct timeline *line, uin
         const struct transformer_layer *w = &t->layers[l];
 
         ops->rms_norm(b, t->normed, t->x, 0, w->attn_norm, n, c->width, c->norm_eps);
-        size_t projections = line->shape->memory_width ? 5 : 3;
-        ops->matmul(b, projections, (struct buffer *[]){t->q, t->k, t->v, t->rates, t->memory_gate},
-                    (struct matrix *[]){w->q, w->k, w->v, w->rates, w->memory_gate},
-                    (struct buffer *[]){w->q_bias, w->k_bias, w->v_bias, w->rates_bias,
-                                        w->memory_gate_bias},
-                    t->normed, n);
+        project(t, line, w, n);
         if (w->q_norm) {
             ops->rms_norm(b, t->q, t->q, 0, w->q_norm, n * c->heads, c->head_dim, c->norm_eps);
             ops->rms_norm(b, t->k, t->k, 0, w->k_norm, n * c->kv_heads, c->head_dim, c->norm_eps);
@@ -150,9 +168,29 @@ static struct buffer *vector_of(struct upload *u, const struct gguf_tensor *tens
     return buffer;
 }
 
+static void upload_branch(struct upload *u, const struct transformer *t,
+                          const struct memory_branch *p, struct transformer_layer *w) {
+    const struct model_config *c = &t->model->config;
+    if (t->adapter->merged_gate) {
+        w->merged_gate = matrix_of_floats(u, p->merged_w, c->heads, c->width);
+        w->merged_gate_bias = vector_of_floats(u, p->merged_b, c->heads);
+    }
+    if (t->adapter->width == 0) {
+        return;
+    }
+    w->rates = matrix_of_floats(u, p->rates_w, WINDOW_RATES * c->kv_heads, c->width);
+    w->memory_gate = matrix_of_floats(u, p->gate_w, c->heads, c->width);
+    w->rates_bias = vector_of_floats(u, p->rates_b, WINDOW_RATES * c->kv_heads);
+    w->memory_gate_bias = vector_of_floats(u, p->gate_b, c->heads);
+    const struct window_shape shape = {.heads = c->heads,
+                                       .kv_heads = c->kv_heads,
+                                       .head_dim = c->head_dim,
+                                       .memory_width = t->adapter->width};
+    u->ok = u->ok && (!u->b->ops->memory_load || u->b->ops->memory_load(u->b, p, &shape, u->error));
+}
+
 static void upload_layer(struct upload *u, struct transformer *t, uint32_t l) {
     const struct model_layer *m = &t->model->layers[l];
-    const struct model_config *c = &t->model->config;
     struct transformer_layer *w = &t->layers[l];
     w->attn_norm = vector_of(u, m->attn_norm);
     w->ffn_norm = vector_of(u, m->ffn_norm);
@@ -169,25 +207,15 @@ static void upload_layer(struct upload *u, struct transformer *t, uint32_t l) {
     w->up = matrix_of(u, m->up);
     w->down = matrix_of(u, m->down);
     if (t->adapter) {
-        const struct memory_branch *p = &t->adapter->branches[l];
-        w->rates = matrix_of_floats(u, p->rates_w, WINDOW_RATES * c->kv_heads, c->width);
-        w->memory_gate = matrix_of_floats(u, p->gate_w, c->heads, c->width);
-        w->rates_bias = vector_of_floats(u, p->rates_b, WINDOW_RATES * c->kv_heads);
-        w->memory_gate_bias = vector_of_floats(u, p->gate_b, c->heads);
-        const struct window_shape shape = {.heads = c->heads,
-                                           .kv_heads = c->kv_heads,
-                                           .head_dim = c->head_dim,
-                                           .memory_width = t->adapter->width};
-        u->ok =
-            u->ok && (!u->b->ops->memory_load || u->b->ops->memory_load(u->b, p, &shape, u->error));
+        upload_branch(u, t, &t->adapter->branches[l], w);
     }
 }
 
 /* Floats per row of each activation buffer, in the order of transformer_init. */
 static size_t row_floats(const struct model_config *c) {
     return 2 * (size_t)c->width + 2 * (size_t)c->heads * c->head_dim +
-           2 * (size_t)c->kv_heads * c->head_dim + 2 * (size_t)c->ffn_width + 4 * c->kv_heads +
-           c->heads;
+           2 * (size_t)c->kv_heads * c->head_dim + 2 * (size_t)c->ffn_width +
+           WINDOW_RATES * c->kv_heads + 2 * c->heads;
 }
 
 size_t transformer_bytes(const struct model *model) {
@@ -223,6 +251,7 @@ bool transformer_init(struct transformer *t, struct backend *backend, const stru
     t->up = room(&u, n * c->ffn_width);
     t->rates = room(&u, n * WINDOW_RATES * c->kv_heads);
     t->memory_gate = room(&u, n * c->heads);
+    t->merged_gate = room(&u, n * c->heads);
     t->logits = room(&u, (size_t)TRANSFORMER_LOGIT_ROWS * c->vocabulary);
     if (!u.ok) {
         transformer_finish(t);
@@ -237,11 +266,11 @@ void transformer_finish(struct transformer *t) {
     }
     for (uint32_t l = 0; t->layers && l < t->model->config.layers; l++) {
         struct transformer_layer *w = &t->layers[l];
-        struct buffer *buffers[] = {w->attn_norm, w->ffn_norm,   w->q_norm,
-                                    w->k_norm,    w->q_bias,     w->k_bias,
-                                    w->v_bias,    w->rates_bias, w->memory_gate_bias};
+        struct buffer *buffers[] = {
+            w->attn_norm, w->ffn_norm, w->q_norm,     w->k_norm,           w->q_bias,
+            w->k_bias,    w->v_bias,   w->rates_bias, w->memory_gate_bias, w->merged_gate_bias};
         struct matrix *matrices[] = {w->q,  w->k,    w->v,     w->attn_output, w->gate,
-                                     w->up, w->down, w->rates, w->memory_gate};
+                                     w->up, w->down, w->rates, w->memory_gate, w->merged_gate};
         for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++) {
             b->ops->buffer_destroy(b, buffers[i]);
         }
@@ -249,9 +278,9 @@ void transformer_finish(struct transformer *t) {
             b->ops->matrix_destroy(b, matrices[i]);
         }
     }
-    struct buffer *buffers[] = {t->output_norm, t->x,     t->normed,      t->q,
-                                t->attention,   t->k,     t->v,           t->gate,
-                                t->up,          t->rates, t->memory_gate, t->logits};
+    struct buffer *buffers[] = {t->output_norm, t->x,           t->normed, t->q,  t->attention,
+                                t->k,           t->v,           t->gate,   t->up, t->rates,
+                                t->memory_gate, t->merged_gate, t->logits};
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++) {
         b->ops->buffer_destroy(b, buffers[i]);
     }

@@ -18,8 +18,8 @@ struct transformer_layer {
     struct buffer *attn_norm, *ffn_norm, *q_norm, *k_norm;
     struct buffer *q_bias, *k_bias, *v_bias;
     struct matrix *q, *k, *v, *attn_output, *gate, *up, *down;
-    struct matrix *rates, *memory_gate; /* of the adapter, or NULL */
-    struct buffer *rates_bias, *memory_gate_bias;
+    struct matrix *rates, *memory_gate, *merged_gate; /* of the adapter, or NULL */
+    struct buffer *rates_bias, *memory_gate_bias, *merged_gate_bias;
 };
 
 struct transformer {
@@ -31,7 +31,8 @@ struct transformer {
     struct buffer *output_norm;
     struct transformer_layer *layers;
     /* Activations of a pass, [TRANSFORMER_ROWS][...]. */
-    struct buffer *x, *normed, *q, *k, *v, *attention, *gate, *up, *rates, *memory_gate;
+    struct buffer *x, *normed, *q, *k, *v, *attention, *gate, *up;
+    struct buffer *rates, *memory_gate, *merged_gate;
     struct buffer *logits; /* [TRANSFORMER_LOGIT_ROWS][vocabulary] */
 };
 
@@ -48,6 +49,7 @@ struct timeline {
     const struct window_shape *shape; /* memory_width 0: without the adapter */
     struct buffer **states;           /* [L], window_layout(shape).bytes each */
     bool writes;
+    bool merged_gate; /* with the adapter's offsets to the scores of merged tokens */
 };
 
 /* Runs tokens ids[0..n) at positions [position, position + n), n <= TRANSFORMER_ROWS; afterwards

@@ -50,13 +50,21 @@ static void hide_future(const struct view *v, uint64_t p, float *s, size_t begin
     }
 }
 
-/* A merged token counts as often as it stands for tokens: s = scores of slots [begin, end). */
-static void weigh_merged(const struct attend *c, size_t m, float *s, size_t begin, size_t end) {
+/* A merged token counts as often as it stands for tokens, times what the gate of query head h, row
+ * `row`, makes of it: s = scores of slots [begin, end). */
+static void weigh_merged(const struct attend *c, size_t h, size_t row, float *s, size_t begin,
+                         size_t end) {
     const struct view *v = &c->v;
+    const struct buffer *gate = c->step->merged_gate;
+    const size_t m = h / (v->s.heads / v->s.kv_heads);
     const size_t first = v->slots - v->s.merge, from = begin > first ? begin : first;
     if (from < end) {
         c->b->kernels->add(s + from - begin, v->weights + m * v->s.merge + from - first,
                            end - from);
+    }
+    const float offset = gate ? gate->data[(c->step->row + row) * v->s.heads + h] : 0;
+    for (size_t j = from; gate && j < end; j++) {
+        s[j - begin] += offset;
     }
 }
 
@@ -109,7 +117,7 @@ static void attend_block(void *context, size_t index, size_t thread) {
     for (size_t i = 0; i < all; i++) {
         float *row = s + i * v->slots;
         hide_future(v, p + i / R, row, 0, n);
-        weigh_merged(c, m, row, 0, n);
+        weigh_merged(c, m * R + i % R, first + i / R, row, 0, n);
         c->b->lse.data[(first + i / R) * H + m * R + i % R] = k->softmax(row, n);
         if (v->s.keep) {
             add_scores(c->b, v, p + i / R, row, 0, n, sum);
@@ -151,7 +159,7 @@ static void attend_segment(void *context, size_t index, size_t thread) {
               rest);
     for (size_t r = 0; r < R; r++) {
         hide_future(v, step->position, s + r * v->slots, begin, end);
-        weigh_merged(c, m, s + r * v->slots, begin, end);
+        weigh_merged(c, m * R + r, 0, s + r * v->slots, begin, end);
         c->b->sums.data[(m * R + r) * c->segments + part] =
             k->softmax(s + r * v->slots, end - begin);
     }

@@ -74,6 +74,10 @@ size_t cpu_memory_scratch(const struct window_shape *s);
 /* Makes room in b's own buffers for an operation on this shape. */
 bool cpu_attention_prepare(struct cpu_backend *b, const struct window_shape *s);
 bool cpu_merged_prepare(struct cpu_backend *b, const struct window_shape *s);
+/* Where each point of head m went in the last window_merge, at the begin of chunk t: those merged
+ * before, then the leaving tokens, to the merged tokens after it. */
+void cpu_merged_groups(struct cpu_backend *b, const struct window_shape *s, uint64_t t, size_t m,
+                       uint32_t *to);
 bool cpu_reserve(struct buffer *buffer, size_t bytes);
 
 void cpu_positions(struct backend *backend, const struct rope *rope,

@@ -180,3 +180,22 @@ void merge_until(const struct kernels *k, struct merge_points *p, size_t most, f
     }
     close_gaps(p);
 }
+
+void merge_groups(size_t count, size_t after, size_t width, float *scratch, uint32_t *to) {
+    const struct costs c = costs_in(scratch, count, width);
+    int32_t *place = c.seen; /* of those that are left; the merging is over */
+    for (size_t i = 0; i < count; i++) {
+        to[i] = (uint32_t)i;
+        place[i] = 1;
+    }
+    for (size_t m = count - after; m-- > 0;) { /* what it went into may have gone later */
+        to[c.gone[m]] = to[c.into[m]];
+        place[c.gone[m]] = 0;
+    }
+    for (size_t i = 0, n = 0; i < count; i++) {
+        place[i] = place[i] ? (int32_t)n++ : -1;
+    }
+    for (size_t i = 0; i < count; i++) {
+        to[i] = (uint32_t)place[to[i]];
+    }
+}

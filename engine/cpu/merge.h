@@ -29,4 +29,6 @@ void merge_prepare(const struct kernels *k, const struct merge_points *p, float 
 void merge_costs(const struct kernels *k, const struct merge_points *p, size_t from, size_t rows,
                  float *scratch);
 void merge_until(const struct kernels *k, struct merge_points *p, size_t most, float *scratch);
+/* Where each of `count` points went when `after` were left: to[count], places in p->points. */
+void merge_groups(size_t count, size_t after, size_t width, float *scratch, uint32_t *to);
 size_t merge_scratch(size_t count, size_t width);

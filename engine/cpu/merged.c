@@ -125,8 +125,7 @@ static void merge_head(void *context, size_t m, size_t thread) {
     }
 }
 
-void cpu_window_merge(struct backend *backend, const struct attention_step *step) {
-    struct cpu_backend *b = (struct cpu_backend *)backend;
+static struct merged merged_of(struct cpu_backend *b, const struct attention_step *step) {
     const struct window_shape *s = step->shape;
     struct merged c = {.b = b,
                        .step = step,
@@ -134,6 +133,22 @@ void cpu_window_merge(struct backend *backend, const struct attention_step *step
                        .after = window_merged_at(s, step->position)};
     c.count = c.before + b->leaving.count;
     c.panels = (c.count + COST_ROWS - 1) / COST_ROWS;
+    return c;
+}
+
+void cpu_merged_groups(struct cpu_backend *b, const struct window_shape *s, uint64_t t, size_t m,
+                       uint32_t *to) {
+    const struct attention_step step = {.shape = s, .position = t};
+    const struct merged c = merged_of(b, &step);
+    float *scratch;
+    points_of(&c, m, &scratch);
+    merge_groups(c.count, c.after, s->head_dim, scratch, to);
+}
+
+void cpu_window_merge(struct backend *backend, const struct attention_step *step) {
+    struct cpu_backend *b = (struct cpu_backend *)backend;
+    const struct window_shape *s = step->shape;
+    struct merged c = merged_of(b, step);
     if (c.after == 0) {
         return;
     }

@@ -12,6 +12,8 @@ struct adamw {
     float *values, *first, *second; /* [n]: parameters and their moments */
     size_t n;
     uint32_t *updates; /* steps taken so far */
+    size_t slow;       /* the first so many parameters have a rate of their own: */
+    double slow_share; /* this share of the others' */
 };
 
 /* One step with gradients g * scale, brought to a norm of at most 1; g is overwritten. False, and

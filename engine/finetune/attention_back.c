@@ -14,10 +14,11 @@ static size_t rounded(size_t n) {
     return (n + 15) / 16 * 16;
 }
 
-/* One chunk's work for one head. Columns are the far tokens (sinks, then kept), then the window's
- * positions [low, t + C). */
+/* One chunk's work for one head. Columns are the far tokens (sinks, then kept, then merged), then
+ * the window's positions [low, t + C). */
 struct block {
-    size_t m, h, t, low, far, near, ld;
+    size_t m, h, t, low, single, far, near, ld; /* single: sinks and kept, without merged ones */
+    size_t retirement;
     float scale;
     float *q, *dout, *p, *ds, *dq, *dfar; /* [C][e] [C][e] [C][ld] [C][ld] [C][e] [far][e] */
     uint16_t *far_keys, *far_values;      /* [far][e] */
@@ -25,9 +26,10 @@ struct block {
 };
 
 size_t attention_back_scratch(const struct kernels *k, const struct window_shape *s) {
-    const size_t C = s->chunk, e = s->head_dim, far = s->sinks + s->keep,
+    const size_t C = s->chunk, e = s->head_dim, far = s->sinks + s->keep + s->merge,
                  ld = rounded(far + window_ring(s));
-    return 3 * rounded(C * e) + 2 * C * ld + rounded(far * e) + 2 * rounded(far * e / 2 + 1) +
+    return 2 * rounded(2 * s->merge * e) + 3 * rounded(C * e) + 2 * C * ld + rounded(far * e) +
+           2 * rounded(far * e / 2 + 1) +
            rounded(k->attention_scratch_bytes(ld, e) / sizeof(float)) + 16;
 }
 
@@ -44,7 +46,9 @@ static struct block block_of(const struct attention_back *b, size_t h, size_t t,
                       .h = h,
                       .t = t,
                       .low = begin,
-                      .far = window_sinks_at(s, t) + window_kept_at(s, t),
+                      .single = window_sinks_at(s, t) + window_kept_at(s, t),
+                      .far = window_sinks_at(s, t) + window_kept_at(s, t) + window_merged_at(s, t),
+                      .retirement = t >= window_ring(s) ? (t - window_ring(s)) / C : 0,
                       .near = t + C - begin,
                       .scale = b->rope->magnitude * b->rope->magnitude / sqrtf((float)e)};
     o.ld = rounded(o.far + o.near);
@@ -66,8 +70,8 @@ static const float *turn_of(const struct attention_back *b, size_t position) {
 
 static size_t far_position(const struct attention_back *b, const struct block *o, size_t i) {
     const struct window_shape *s = b->shape;
-    const size_t j = (o->t - window_ring(s)) / s->chunk;
-    return i < s->sinks ? i : b->kept[(j * s->kv_heads + o->m) * s->keep + i - s->sinks];
+    const size_t at = (o->retirement * s->kv_heads + o->m) * s->keep;
+    return i < s->sinks ? i : b->kept[at + i - s->sinks];
 }
 
 /* Where the far token's key is read: what is further than D away, as if D away. */
@@ -79,7 +83,7 @@ static size_t read_at(const struct attention_back *b, const struct block *o, siz
 static void gather_far(const struct attention_back *b, const struct block *o) {
     const struct kernels *k = b->kernels;
     const size_t e = b->shape->head_dim;
-    for (size_t i = 0; i < o->far; i++) {
+    for (size_t i = 0; i < o->single; i++) {
         const size_t position = far_position(b, o, i), at = read_at(b, o, position),
                      slot = (o->m * b->length + position) * e;
         memcpy(o->far_values + i * e, b->values + slot, e * sizeof *o->far_values);
@@ -92,6 +96,26 @@ static void gather_far(const struct attention_back *b, const struct block *o) {
             k->from_f16(key, o->far_keys + i * e, e);
             rope_turn(b->rope, turn_of(b, at), false, key);
             k->to_f16(o->far_keys + i * e, key, e);
+        }
+    }
+    if (o->far > o->single) {
+        const size_t from = (o->retirement * b->shape->kv_heads + o->m) * b->shape->merge * e,
+                     to = o->single * e, bytes = (o->far - o->single) * e * sizeof *o->far_keys;
+        memcpy(o->far_keys + to, b->merged->merged_keys + from, bytes);
+        memcpy(o->far_values + to, b->merged->merged_values + from, bytes);
+    }
+}
+
+/* What adds to the scores of merged tokens. */
+static void weigh_merged(const struct attention_back *b, const struct block *o) {
+    const struct window_shape *s = b->shape;
+    const size_t at = (o->retirement * s->kv_heads + o->m) * s->merge, n = o->far - o->single;
+    for (size_t i = 0; n && i < s->chunk; i++) {
+        float *p = o->p + i * o->ld + o->single;
+        const float gate = b->gate ? b->gate[(o->t + i) * s->heads + o->h] : 0;
+        b->kernels->add(p, b->merged->trace->merged_weight + at, n);
+        for (size_t j = 0; b->gate && j < n; j++) {
+            p[j] += gate;
         }
     }
 }
@@ -131,6 +155,13 @@ static void shares_back(const struct attention_back *b, const struct block *o) {
         for (size_t j = 0; j < seen; j++) {
             ds[j] = p[j] * (ds[j] + shift);
         }
+        float sum = 0;
+        for (size_t j = o->single; j < o->far; j++) {
+            sum += ds[j];
+        }
+        if (b->gate) {
+            b->gate[row] = sum;
+        }
     }
 }
 
@@ -150,9 +181,10 @@ static void queries_back(const struct attention_back *b, const struct block *o) 
 }
 
 /* d[j] += sum over i of shares[i][j] x[i], for the window's tokens in place, for the far ones to
- * where they stand; a key that was read elsewhere than at its own position is turned between. */
+ * where they stand; a key that was read elsewhere than at its own position is turned between.
+ * Merged tokens have rows of 2e. */
 static void tokens_back(const struct attention_back *b, const struct block *o, const float *shares,
-                        const float *x, bool keys, float *d) {
+                        const float *x, bool keys, float *d, float *merged) {
     const struct kernels *k = b->kernels;
     const size_t C = b->shape->chunk, e = b->shape->head_dim;
     k->gemm(true, false, o->near, e, C, shares + o->far, o->ld, x, e, d + o->low * e, e, true);
@@ -160,7 +192,7 @@ static void tokens_back(const struct attention_back *b, const struct block *o, c
         return;
     }
     k->gemm(true, false, o->far, e, C, shares, o->ld, x, e, o->dfar, e, false);
-    for (size_t i = 0; i < o->far; i++) {
+    for (size_t i = 0; i < o->single; i++) {
         const size_t position = far_position(b, o, i), at = read_at(b, o, position);
         float *to = d + position * e, *from = o->dfar + i * e;
         if (keys && at != position) {
@@ -169,6 +201,13 @@ static void tokens_back(const struct attention_back *b, const struct block *o, c
         }
         k->add(to, from, e);
     }
+    for (size_t i = o->single; i < o->far; i++) {
+        float *from = o->dfar + i * e;
+        if (keys) {
+            rope_turn(b->rope, merged_pass_turn(b->merged, o->t), true, from);
+        }
+        k->add(merged + (i - o->single) * 2 * e, from, e);
+    }
 }
 
 void attention_back_head(const struct attention_back *b, size_t h, float *scratch) {
@@ -176,9 +215,12 @@ void attention_back_head(const struct attention_back *b, size_t h, float *scratc
     const struct window_shape *s = b->shape;
     const size_t C = s->chunk, e = s->head_dim, H = s->heads;
     float *dk = b->head_dk + h * b->length * e, *dv = b->head_dv + h * b->length * e;
+    float *merged = take(&scratch, 2 * s->merge * e), *before = take(&scratch, 2 * s->merge * e);
     memset(dk, 0, b->length * e * sizeof *dk);
     memset(dv, 0, b->length * e * sizeof *dv);
-    for (size_t t = b->first; t < b->length; t += C) {
+    memset(merged, 0, 2 * s->merge * e * sizeof *merged);
+    for (size_t t = b->length; t > b->first;) {
+        t -= C;
         const struct block o = block_of(b, h, t, scratch);
         for (size_t i = 0; i < C; i++) {
             memcpy(o.q + i * e, b->q + ((t + i) * H + h) * e, e * sizeof *o.q);
@@ -187,12 +229,19 @@ void attention_back_head(const struct attention_back *b, size_t h, float *scratc
         }
         gather_far(b, &o);
         against(b, &o, o.q, o.far_keys, b->keys, o.scale, o.p);
+        weigh_merged(b, &o);
         against(b, &o, o.dout, o.far_values, b->values, 1, o.ds);
         shares_back(b, &o);
         queries_back(b, &o);
         k->scale(o.q, o.scale, C * e);
-        tokens_back(b, &o, o.ds, o.q, true, dk);
-        tokens_back(b, &o, o.p, o.dout, false, dv);
+        tokens_back(b, &o, o.ds, o.q, true, dk, merged);
+        tokens_back(b, &o, o.p, o.dout, false, dv, merged + e);
+        if (s->merge && t >= window_ring(s)) {
+            merged_pass_back(b->merged, o.m, t, merged, before, dk, dv);
+            float *swap = merged;
+            merged = before;
+            before = swap;
+        }
     }
 }
 

@@ -214,6 +214,10 @@ void branch_project(const struct branch_pass *p, size_t from, size_t rows) {
     const size_t d = p->shape->width, H = p->shape->heads, M = p->shape->kv_heads;
     const struct branch_values *v = &p->values;
     const float *x = p->x + from * d;
+    if (p->shape->memory_width == 0) {
+        project(p->kernels, x, v->merged_w, v->merged_b, rows, H, d, p->gates + from * H);
+        return;
+    }
     project(p->kernels, x, v->rates_w, v->rates_b, rows, 2 * M, d, p->rates + from * 2 * M);
     project(p->kernels, x, v->gate_w, v->gate_b, rows, H, d, p->gates + from * H);
 }
@@ -230,6 +234,10 @@ static void project_back(const struct kernels *k, const float *x, const float *g
 void branch_project_back(const struct branch_pass *p) {
     const size_t d = p->shape->width, H = p->shape->heads, M = p->shape->kv_heads;
     const struct branch_values *g = &p->gradients;
+    if (p->shape->memory_width == 0) {
+        project_back(p->kernels, p->x, p->gates, p->length, H, d, g->merged_w, g->merged_b);
+        return;
+    }
     project_back(p->kernels, p->x, p->rates, p->length, 2 * M, d, g->rates_w, g->rates_b);
     project_back(p->kernels, p->x, p->gates, p->length, H, d, g->gate_w, g->gate_b);
     *g->v_scale = 0;
@@ -239,6 +247,11 @@ void branch_project_inputs(const struct branch_pass *p, size_t from, size_t rows
     const size_t d = p->shape->width, H = p->shape->heads, M = p->shape->kv_heads;
     const struct branch_values *v = &p->values;
     const struct kernels *k = p->kernels;
+    if (p->shape->memory_width == 0) {
+        k->gemm(false, false, rows, d, H, p->gates + from * H, H, v->merged_w, d, dx + from * d, d,
+                true);
+        return;
+    }
     k->gemm(false, false, rows, d, 2 * M, p->rates + from * 2 * M, 2 * M, v->rates_w, d,
             dx + from * d, d, true);
     k->gemm(false, false, rows, d, H, p->gates + from * H, H, v->gate_w, d, dx + from * d, d, true);

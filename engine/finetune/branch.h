@@ -10,6 +10,9 @@
  *
  * Which tokens a write takes is the caller's: the block that leaves the window, or with kept tokens
  * whatever was let go of. Nothing is differentiated through that choice.
+ *
+ * Without fast weights, memory_width 0, only the projections are there, for the gate of merged
+ * tokens.
  */
 #pragma once
 
@@ -47,7 +50,7 @@ struct branch_pass {
 
     /* x . w + b; afterwards the gradients at these. */
     float *rates; /* [L][2M] */
-    float *gates; /* [L][H] */
+    float *gates; /* [L][H]; without fast weights those of merged tokens */
     float *y;     /* [L][H*e]: the output; before the way back, the loss's gradient at it. Rows
                    * before branch_first_read count only for inputs.swa. */
     float *tape;  /* [M][branch_tape_floats] */

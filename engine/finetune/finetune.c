@@ -15,8 +15,9 @@ static const double WARM_UP = 8;       /* steps */
 static const double LEAST_RATE = 0.05; /* share of the highest, at the end */
 
 struct window_shape finetune_shape(const struct finetune *f, const struct finetune_sequence *s) {
-    const struct window_shape shape = window_pass_shape(&f->engine->model.config, s->window,
-                                                        f->shape.chunk, f->shape.sinks, s->keep);
+    const struct window_shape shape =
+        window_pass_shape(&f->engine->model.config, s->window, f->shape.chunk, f->shape.sinks,
+                          s->keep, f->options.width ? 0 : s->window);
     assert(s->length <= f->options.length && s->window <= f->most.window &&
            s->keep <= f->most.keep && window_pass_first(&shape, s->length) < s->length);
     return shape;
@@ -56,7 +57,9 @@ static struct finetune_result run(struct finetune *f, enum finetune_mode mode,
 }
 
 void finetune_calibrate(struct finetune *f, const struct finetune_sequence *s) {
-    finetune_transfer(f, CALIBRATE, s, 0);
+    if (f->options.width) {
+        finetune_transfer(f, CALIBRATE, s, 0);
+    }
 }
 
 struct finetune_result finetune_measure(struct finetune *f, const struct finetune_sequence *s) {
@@ -82,7 +85,7 @@ struct finetune_result finetune_step(struct finetune *f, const struct finetune_s
 }
 
 void finetune_enter(struct finetune *f, enum finetune_stage stage) {
-    assert(stage == FINETUNE_TRANSFER || f->options.distill);
+    assert(stage == FINETUNE_TRANSFER ? f->options.width > 0 : f->options.distill);
     f->stage = stage;
     f->stage_steps = 0;
     memset(f->first, 0, f->layers * f->count * sizeof *f->first);
@@ -103,7 +106,8 @@ uint64_t finetune_skipped(const struct finetune *f) {
 }
 
 size_t finetune_parameters(const struct finetune *f) {
-    return f->layers * (f->count - 1); /* v_scale is set, not trained */
+    const size_t set = f->options.width ? 1 : 0; /* v_scale is set, not trained */
+    return f->layers * (f->count - set);
 }
 
 size_t finetune_bytes(const struct finetune *f) {

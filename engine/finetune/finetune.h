@@ -16,7 +16,8 @@ enum finetune_stage { FINETUNE_TRANSFER = 1, FINETUNE_DISTILL = 2 };
 
 struct finetune_options {
     uint32_t length;    /* L: tokens of a sequence, a multiple of the chunk, at least 16 of them */
-    uint32_t width;     /* f: memory width, a multiple of 16 */
+    uint32_t width;     /* f: memory width, a multiple of 16; 0: no fast weights, the gate of merged
+                         * tokens is trained, in stage 2 alone */
     uint32_t chunk;     /* C */
     uint32_t sinks;     /* S */
     float rate;         /* the highest learning rate of stage 1 */
@@ -43,7 +44,7 @@ struct finetune_sequence {
     const token *ids; /* of the vocabulary */
     size_t length;    /* a multiple of C, at most L */
     size_t window;    /* W: one of finetune_window, or of the half length's */
-    size_t keep;      /* B: 0, or W where options.kept */
+    size_t keep; /* B: 0, or W where options.kept. G is W where the memory width is 0, else 0 */
 };
 /* Windows that sequences are trained with: a 16th, an 8th and a quarter of the length. */
 enum { FINETUNE_WINDOWS = 3 };
@@ -68,10 +69,12 @@ void finetune_calibrate(struct finetune *f, const struct finetune_sequence *s);
 struct finetune_result finetune_step(struct finetune *f, const struct finetune_sequence *s,
                                      double progress);
 struct finetune_result finetune_measure(struct finetune *f, const struct finetune_sequence *s);
-/* Stage 2: the KL of sinks, kept tokens and window without a memory. */
+/* Stage 2: the KL of sinks, kept tokens and window without a memory, and of merged tokens as they
+ * are where their gate is trained. */
 double finetune_measure_alone(struct finetune *f, const struct finetune_sequence *s);
 
-/* Training starts in stage 1. Entering stage 2 forgets the optimiser's moments. */
+/* Training starts in stage 1, with memory width 0 in stage 2. Entering stage 2 forgets the
+ * optimiser's moments. */
 void finetune_enter(struct finetune *f, enum finetune_stage stage);
 enum finetune_stage finetune_stage(const struct finetune *f);
 

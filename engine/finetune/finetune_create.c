@@ -55,7 +55,8 @@ static size_t lay_slot(const struct finetune *f, struct slot *s, float *memory) 
     s->pass.rates = part(&at, memory, L * 2 * M);
     s->pass.gates = part(&at, memory, L * f->shape.heads);
     s->pass.y = part(&at, memory, L * Q);
-    s->pass.tape = part(&at, memory, M * branch_tape_floats(&f->shape, L, finetune_window(f, 0)));
+    const size_t tape = branch_tape_floats(&f->shape, L, finetune_window(f, 0));
+    s->pass.tape = part(&at, memory, f->shape.memory_width ? M * tape : 0);
     return at;
 }
 
@@ -89,9 +90,15 @@ static bool check_options(const struct finetune *f, struct error *error) {
     if (!window_check(&shape, error)) {
         return false;
     }
-    if (o->width == 0 || o->width % 16 || o->width > 1u << 14) {
+    if (o->width % 16 || o->width > 1u << 14) {
         return error_set(error, ERROR_USAGE,
-                         "memory width is %u, expected a multiple of 16 up to 16384", o->width);
+                         "memory width is %u, expected a multiple of 16 up to 16384, or 0",
+                         o->width);
+    }
+    if (o->width == 0 && !o->distill) {
+        return error_set(error, ERROR_USAGE,
+                         "without fast weights (memory width 0) there is nothing to learn in "
+                         "stage 1; stage 2 trains the gate of merged tokens");
     }
     if (o->length % o->chunk || o->length < 16 * o->chunk || o->length > c->context) {
         return error_set(error, ERROR_USAGE,
@@ -131,7 +138,7 @@ static void plan_scratch(struct finetune *f) {
     const struct kernels *k = f->teacher.cpu->kernels;
     const size_t tasks[] = {teacher_scratch(&f->teacher), branch_scratch_floats(&f->shape),
                             2 * f->shape.chunk * f->shape.heads * f->shape.head_dim,
-                            attention_back_scratch(k, &f->most)};
+                            attention_back_scratch(k, &f->most), merged_pass_scratch(&f->most)};
     for (size_t i = 0; i < sizeof tasks / sizeof *tasks; i++) {
         f->scratch_floats = tasks[i] > f->scratch_floats ? tasks[i] : f->scratch_floats;
     }
@@ -173,7 +180,7 @@ static bool make(struct finetune *f, struct error *error) {
     const struct model_config *c = &f->engine->model.config;
     const struct finetune_options *o = &f->options;
     f->layers = c->layers;
-    f->stage = FINETUNE_TRANSFER;
+    f->stage = o->width ? FINETUNE_TRANSFER : FINETUNE_DISTILL;
     f->shape = (struct branch_shape){.width = c->width,
                                      .heads = c->heads,
                                      .kv_heads = c->kv_heads,
@@ -186,7 +193,8 @@ static bool make(struct finetune *f, struct error *error) {
         return false;
     }
     const size_t window = finetune_window(f, FINETUNE_WINDOWS - 1);
-    f->most = window_pass_shape(c, window, o->chunk, o->sinks, o->kept ? window : 0);
+    f->most = window_pass_shape(c, window, o->chunk, o->sinks, o->kept ? window : 0,
+                                o->width ? 0 : window);
     if (!teacher_init(&f->teacher, &f->engine->transformer, o->length, &f->most, error)) {
         return false;
     }

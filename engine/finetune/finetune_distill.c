@@ -8,14 +8,23 @@
 #include "engine/finetune/adamw.h"
 #include "engine/finetune/finetune_private.h"
 
+/* The gate of merged tokens is x . w + b with hundreds of x: steps of w are as much smaller than
+ * those of b as lets both move the gate alike. */
+static const double SLOW_SUM = 4;
+
 static void bind(struct finetune *f, uint32_t l) {
     f->slots[0].pass.values = parameters_bind(&f->shape, f->values + l * f->count);
 }
 
 /* One layer's gradient and its update. */
 static bool learn(struct finetune *f, uint32_t l, double rate) {
-    const struct adamw a = {f->values + l * f->count, f->first + l * f->count,
-                            f->second + l * f->count, f->count, f->updates + l};
+    const struct adamw a = {f->values + l * f->count,
+                            f->first + l * f->count,
+                            f->second + l * f->count,
+                            f->count,
+                            f->updates + l,
+                            f->options.width ? 0 : f->shape.heads * f->shape.width,
+                            SLOW_SUM / (double)f->shape.width};
     bind(f, l);
     student_back(&f->student, l);
     return adamw_step(&a, f->slots[0].gradients, 1, rate);

@@ -213,7 +213,7 @@ bool finetune_adapter(const struct finetune *f, const struct finetune_origin *or
     parameters_table(&f->shape, table);
     put_pairs(f, origin, &w);
     for (size_t l = 0; l < f->layers; l++) {
-        for (size_t i = 0; i < PARAMETERS; i++) {
+        for (size_t i = 0; i < PARAMETERS && table[i].name; i++) {
             char name[64];
             snprintf(name, sizeof name, "blk.%zu.mem_%s", l, table[i].name);
             gguf_put_tensor(&w, name, QUANT_F32, table[i].dims, table[i].ne,
@@ -243,6 +243,11 @@ static void take_branch(const struct branch_shape *s, const struct memory_branch
         {v->gate_b, b->gate_b, H},       {v->rates_w, b->rates_w, 2 * M * d},
         {v->rates_b, b->rates_b, 2 * M}, {v->v_scale, &b->v_scale, 1},
     };
+    if (f == 0) {
+        memcpy(v->merged_w, b->merged_w, H * d * sizeof *v->merged_w);
+        memcpy(v->merged_b, b->merged_b, H * sizeof *v->merged_b);
+        return;
+    }
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         memcpy(parts[i].to, parts[i].from, parts[i].count * sizeof *parts[i].to);
     }
@@ -254,15 +259,17 @@ bool finetune_start_from(struct finetune *f, const char *path, struct error *err
     if (!adapter_open(&a, path, &f->engine->model, error)) {
         return false;
     }
-    const bool fits = a.width == o->width && a.chunk == o->chunk && a.sinks == o->sinks;
+    const bool fits = a.width == o->width && a.chunk == o->chunk && a.sinks == o->sinks &&
+                      a.merged_gate == (o->width == 0);
     for (uint32_t l = 0; fits && l < f->layers; l++) {
         const struct branch_values v = parameters_bind(&f->shape, f->values + l * f->count);
         take_branch(&f->shape, &a.branches[l], &v);
     }
     if (!fits) {
         error_set(error, ERROR_INCOMPATIBLE,
-                  "%s has width %u, chunk %u and %u sinks, training has %u, %u and %u", path,
-                  a.width, a.chunk, a.sinks, o->width, o->chunk, o->sinks);
+                  "%s has width %u, chunk %u and %u sinks%s, training has %u, %u and %u", path,
+                  a.width, a.chunk, a.sinks, a.merged_gate ? " and a gate of merged tokens" : "",
+                  o->width, o->chunk, o->sinks);
     }
     adapter_close(&a);
     return fits;

@@ -92,8 +92,13 @@ static void finish_layer(void *context, size_t index, size_t thread) {
     s->error = error / base;
     s->skipped = false;
     if (j->mode == TRAIN) {
-        const struct adamw a = {f->values + layer * f->count, f->first + layer * f->count,
-                                f->second + layer * f->count, f->count, f->updates + layer};
+        const struct adamw a = {f->values + layer * f->count,
+                                f->first + layer * f->count,
+                                f->second + layer * f->count,
+                                f->count,
+                                f->updates + layer,
+                                0,
+                                0};
         branch_project_back(&s->pass);
         s->skipped = !isfinite(s->error) || !adamw_step(&a, s->gradients, 2 / base, j->rate);
     }
@@ -106,8 +111,8 @@ static void bind_slots(struct job *j) {
         struct slot *s = &f->slots[i];
         const struct teacher_layer *t = &s->teacher;
         teacher_run(&f->teacher, j->layer + (uint32_t)i, t);
-        window_pass_run(f->teacher.cpu, &j->window, j->length, f->state, t->q, t->k, t->v, s->swa,
-                        &s->trace);
+        window_pass_run(f->teacher.cpu, &j->window, j->length, f->state, t->q, t->k, t->v, NULL,
+                        s->swa, &s->trace);
         s->pass.length = j->length;
         s->pass.window = j->window.window;
         s->pass.values = parameters_bind(&f->shape, f->values + (j->layer + i) * f->count);

@@ -10,7 +10,11 @@
 size_t parameters_table(const struct branch_shape *s, struct parameter out[PARAMETERS]) {
     const uint64_t d = s->width, H = s->heads, M = s->kv_heads, e = s->head_dim,
                    f = s->memory_width;
-    const struct parameter table[PARAMETERS] = {
+    const struct parameter gate[PARAMETERS] = {
+        {.name = "merged_w", .dims = 2, .ne = {d, H}},
+        {.name = "merged_b", .dims = 1, .ne = {H}},
+    };
+    const struct parameter fast[PARAMETERS] = {
         {.name = "w1", .dims = 3, .ne = {e, f, M}},
         {.name = "w2", .dims = 3, .ne = {f, e, M}},
         {.name = "w3", .dims = 3, .ne = {e, f, M}},
@@ -29,8 +33,8 @@ size_t parameters_table(const struct branch_shape *s, struct parameter out[PARAM
         {.name = "v_scale", .dims = 1, .ne = {1}},
     };
     size_t at = 0;
-    memcpy(out, table, sizeof table);
-    for (size_t i = 0; i < PARAMETERS; i++) {
+    memcpy(out, f ? fast : gate, sizeof fast);
+    for (size_t i = 0; i < PARAMETERS && out[i].name; i++) {
         struct parameter *p = &out[i];
         p->offset = at;
         p->count = 1;
@@ -49,8 +53,13 @@ size_t parameters_count(const struct branch_shape *s) {
 
 struct branch_values parameters_bind(const struct branch_shape *s, float *values) {
     struct parameter table[PARAMETERS];
-    struct branch_values v;
+    struct branch_values v = {0};
     parameters_table(s, table);
+    if (s->memory_width == 0) {
+        v.merged_w = values + table[0].offset;
+        v.merged_b = values + table[1].offset;
+        return v;
+    }
     const struct {
         const char *name;
         float **to;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * What training changes: the parameters of one layer's memory branch as one run of floats, in the
- * order of one table. Gradients and the optimiser's moments have the same form.
+ * order of one table. Gradients and the optimiser's moments have the same form. Where there are no
+ * fast weights, memory_width 0, it is the gate of merged tokens instead.
  */
 #pragma once
 
@@ -14,7 +15,7 @@ struct branch_shape {
     size_t heads;        /* H */
     size_t kv_heads;     /* M, divides H */
     size_t head_dim;     /* e */
-    size_t memory_width; /* f */
+    size_t memory_width; /* f, or 0 */
     size_t chunk;        /* C */
     size_t sinks;        /* S, at most C */
 };
@@ -31,11 +32,13 @@ struct branch_values {
     float *gate_w, *gate_b;   /* [H][d], [H] */
     float *rates_w, *rates_b; /* [2M][d], [2M] */
     float *v_scale;           /* [1]; set once, not trained */
+    /* Without fast weights these alone, else NULL. */
+    float *merged_w, *merged_b; /* [H][d], [H] */
 };
 
 /* A tensor as it stands in an adapter file, after "blk.N.mem_". */
 struct parameter {
-    const char *name;
+    const char *name; /* NULL: there are no more */
     uint32_t dims;
     uint64_t ne[3]; /* innermost first */
     size_t offset;  /* floats from the start of the layer's run */
@@ -44,7 +47,7 @@ struct parameter {
 
 enum { PARAMETERS = 16 };
 
-/* Fills the table and returns the floats of a layer. */
+/* Fills the table, zeroed past its end, and returns the floats of a layer. */
 size_t parameters_table(const struct branch_shape *s, struct parameter out[PARAMETERS]);
 size_t parameters_count(const struct branch_shape *s);
 struct branch_values parameters_bind(const struct branch_shape *s, float *values);

@@ -38,16 +38,32 @@ static size_t step_floats(const struct model_config *c, size_t L) {
            rounded(L * c->heads) + 2 * rounded(L * K) + rounded(FROZEN_ROWS * widest(c));
 }
 
-/* Numbers in the lists of a layer: kept, written, written_count. */
+/* Points of a head, if tokens are merged. */
+static size_t points_room(const struct window_shape *most) {
+    return most->merge ? most->merge + most->chunk : 0;
+}
+
+/* Numbers in the lists of a layer: kept, written, written_count, merged_into. */
 static size_t layer_lists(const struct window_shape *most, size_t L) {
     const size_t C = most->chunk, M = most->kv_heads;
-    return L / C * (M * most->keep + M * C + 1);
+    return L / C * (M * most->keep + M * C + 1 + M * points_room(most));
+}
+
+/* Floats of a layer's merged_share and merged_weight; and of a layer's merged keys, or values. */
+static size_t merged_floats(const struct window_shape *most, size_t L) {
+    const size_t all = L / most->chunk * most->kv_heads;
+    return rounded(all * points_room(most)) + rounded(all * most->merge);
+}
+
+static size_t merged_halves(const struct window_shape *most, size_t L) {
+    return L / most->chunk * most->kv_heads * most->merge * most->head_dim / 2 + 1;
 }
 
 size_t student_bytes(const struct model_config *c, size_t L, const struct window_shape *most,
                      size_t threads) {
-    return sizeof(float) * (c->layers * (layer_floats(c, L) + layer_lists(most, L)) +
-                            step_floats(c, L) + 2 * L * c->width) +
+    return sizeof(float) *
+               (c->layers * (layer_floats(c, L) + layer_lists(most, L) + merged_floats(most, L)) +
+                2 * rounded(merged_halves(most, L)) + step_floats(c, L) + 2 * L * c->width) +
            kl_bytes(c->vocabulary, threads);
 }
 
@@ -65,6 +81,9 @@ static void lay(struct student *s, const struct window_shape *most) {
         y->trace.kept = list;
         y->trace.written = y->trace.kept + L / C * M * most->keep;
         y->trace.written_count = y->trace.written + L / C * M * C;
+        y->trace.merged_into = y->trace.written_count + L / C;
+        y->trace.merged_share = take(&at, L / C * M * points_room(most));
+        y->trace.merged_weight = take(&at, L / C * M * most->merge);
         list += layer_lists(most, L);
     }
     s->dx = take(&at, L * c->width);
@@ -78,6 +97,8 @@ static void lay(struct student *s, const struct window_shape *most) {
     s->d_k = take(&at, L * K);
     s->d_v = take(&at, L * K);
     s->expanded = take(&at, FROZEN_ROWS * widest(c));
+    s->merged.merged_keys = (uint16_t *)(void *)take(&at, merged_halves(most, L));
+    s->merged.merged_values = (uint16_t *)(void *)take(&at, merged_halves(most, L));
 }
 
 bool student_init(struct student *s, struct teacher *teacher, const struct branch_shape *shape,
@@ -86,7 +107,8 @@ bool student_init(struct student *s, struct teacher *teacher, const struct branc
     const struct model_config *c = &teacher->transformer->model->config;
     const size_t L = teacher->capacity;
     *s = (struct student){.teacher = teacher, .shape = shape};
-    const size_t floats = c->layers * layer_floats(c, L) + step_floats(c, L);
+    const size_t floats = c->layers * (layer_floats(c, L) + merged_floats(most, L)) +
+                          2 * rounded(merged_halves(most, L)) + step_floats(c, L);
     s->layers = calloc(c->layers, sizeof *s->layers);
     s->memory = aligned_alloc(64, floats * sizeof *s->memory);
     s->lists = calloc(c->layers * layer_lists(most, L), sizeof *s->lists);
@@ -168,6 +190,11 @@ void student_run_branch(struct student *s, uint32_t l) {
     pool_run(pool, s->shape->kv_heads, forward_head, s);
 }
 
+void student_run_gate(struct student *s) {
+    s->pass->x = s->work->x->data;
+    pool_run(s->teacher->cpu->pool, s->teacher->length / s->shape->chunk, project_chunk, s);
+}
+
 void student_forward(struct student *s, uint32_t l, bool memory) {
     struct teacher *t = s->teacher;
     struct student_layer *y = &s->layers[l];
@@ -177,10 +204,15 @@ void student_forward(struct student *s, uint32_t l, bool memory) {
     struct buffer x = {y->x, t->length * d * sizeof(float)},
                   swa = {y->swa, t->length * Q * sizeof(float)};
     teacher_inputs(t, l, &x, s->work);
+    const bool gated = memory && s->shape->memory_width == 0;
+    struct buffer gate = {s->pass->gates, t->length * s->shape->heads * sizeof(float)};
+    if (gated) {
+        student_run_gate(s);
+    }
     window_pass_run(t->cpu, &s->window, t->length, s->state, s->work->q, s->work->k, s->work->v,
-                    &swa, &y->trace);
+                    gated ? &gate : NULL, &swa, &y->trace);
     struct buffer mixed = swa;
-    if (memory) {
+    if (memory && !gated) {
         student_run_branch(s, l);
         mixed = (struct buffer){s->pass->y, swa.bytes};
     }

@@ -4,7 +4,8 @@
  * what stage 2 trains. The base's buffers and code are the teacher's, which runs before.
  *
  *   forward   for each layer: norm, q k v, window attention, branch, output projection, network;
- *             kept per layer: its input, the window's attention and what is kept and written
+ *             kept per layer: its input, the window's attention and what is kept and written;
+ *             without fast weights (memory_width 0) there is no branch, but merged tokens' gate
  *   back      layers in the opposite order; within a layer all else is computed again first
  *
  * Positions before `first` have the teacher's activations, since nothing was forgotten yet: they
@@ -14,6 +15,7 @@
 
 #include "engine/finetune/branch.h"
 #include "engine/finetune/kl.h"
+#include "engine/finetune/merged_pass.h"
 #include "engine/finetune/teacher.h"
 #include "engine/finetune/window_pass.h"
 
@@ -48,6 +50,7 @@ struct student {
     float *expanded;                            /* [FROZEN_ROWS][widest]: a matrix's rows */
     float *memory;                              /* all of the floats above */
     uint32_t *lists;                            /* all of the layers' lists */
+    struct merged_pass merged;                  /* of the layer at work, where tokens are merged */
 };
 
 /* For sequences up to the teacher's capacity and windows up to `most`, whose chunk they have. */
@@ -61,7 +64,7 @@ size_t student_bytes(const struct model_config *c, size_t capacity, const struct
 void student_begin(struct student *s, const int32_t *ids, size_t length,
                    const struct window_shape *window);
 /* Runs layer l, for l = 0, 1, ... in turn, with pass->values as its parameters; without `memory`
- * window attention alone. */
+ * window attention alone, merged tokens as they are. */
 void student_forward(struct student *s, uint32_t l, bool memory);
 /* After the last layer: KL(teacher || student), mean over positions from `first` on. `back` starts
  * the way back. */

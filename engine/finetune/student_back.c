@@ -22,6 +22,31 @@ struct back {
     float *d_normed; /* [n][d] */
 };
 
+static void merged_head(void *context, size_t m, size_t thread) {
+    const struct student *s = context;
+    merged_pass_run(&s->merged, m, s->scratch + thread * s->scratch_floats);
+}
+
+/* The gate and the merged tokens that it is the gate of. */
+static void recompute_merged(const struct back *b) {
+    struct student *s = b->s;
+    s->merged = (struct merged_pass){
+        .kernels = b->t->cpu->kernels,
+        .rope = &b->t->transformer->rope,
+        .turns = b->t->turns->data,
+        .mean_turn = b->t->cpu->mean.data,
+        .shape = &s->window,
+        .trace = &s->layers[b->l].trace,
+        .length = b->t->length,
+        .keys = (const uint16_t *)(const void *)b->t->keys->data,
+        .values = (const uint16_t *)(const void *)b->t->values->data,
+        .merged_keys = s->merged.merged_keys,
+        .merged_values = s->merged.merged_values,
+    };
+    student_run_gate(s);
+    pool_run(b->t->cpu->pool, s->window.merge ? s->shape->kv_heads : 0, merged_head, s);
+}
+
 /* Everything inside the layer as on the way forward, up to gate and up; the stream before the
  * network is in t->x. */
 static void recompute(const struct back *b) {
@@ -30,9 +55,14 @@ static void recompute(const struct back *b) {
     struct buffer x = {s->layers[b->l].x, b->t->length * d * sizeof(float)};
     teacher_inputs(b->t, b->l, &x, s->work);
     teacher_store(b->t, s->work);
-    student_run_branch(s, b->l);
+    if (s->shape->memory_width) {
+        student_run_branch(s, b->l);
+    } else {
+        recompute_merged(b);
+    }
     memcpy(b->t->x->data + first * d, x.data + first * d, b->n * d * sizeof(float));
-    const struct buffer mixed = {s->pass->y, b->t->length * Q * sizeof(float)};
+    float *out = s->shape->memory_width ? s->pass->y : s->layers[b->l].swa;
+    const struct buffer mixed = {out, b->t->length * Q * sizeof(float)};
     teacher_project(b->t, b->l, &mixed, first);
     teacher_open_network(b->t, b->l, first);
 }
@@ -71,7 +101,8 @@ static void branch_head(void *context, size_t m, size_t thread) {
     branch_back(s->pass, m, s->scratch + thread * s->scratch_floats);
 }
 
-/* The parameters' gradients, and those at what the branch reads. */
+/* The parameters' gradients, and those at what the branch reads. Without one the window's output is
+ * the layer's; the gate's gradients are window_back's. */
 static void memory_back(const struct back *b) {
     struct student *s = b->s;
     const size_t L = b->t->length, H = b->c->heads, e = b->c->head_dim, M = b->c->kv_heads;
@@ -80,6 +111,10 @@ static void memory_back(const struct back *b) {
     memset(s->d_lse, 0, L * H * sizeof(float));
     memset(s->d_k, 0, L * M * e * sizeof(float));
     memset(s->d_v, 0, L * M * e * sizeof(float));
+    if (s->shape->memory_width == 0) {
+        product(b, b->w->attn_output, b->dx, s->d_swa + s->first * H * e, false);
+        return;
+    }
     memset(s->pass->y, 0, s->first * H * e * sizeof(float));
     product(b, b->w->attn_output, b->dx, s->pass->y + s->first * H * e, false);
     s->pass->inputs = (struct branch_inputs){s->d_q, s->d_k, s->d_v, s->d_swa, s->d_lse};
@@ -119,6 +154,8 @@ static void window_back(const struct back *b) {
                             .keys = (const uint16_t *)(const void *)b->t->keys->data,
                             .values = (const uint16_t *)(const void *)b->t->values->data,
                             .kept = s->layers[b->l].trace.kept,
+                            .merged = &s->merged,
+                            .gate = s->shape->memory_width ? NULL : s->pass->gates,
                             .dout = s->d_swa,
                             .dlse = s->d_lse,
                             .dq = s->d_q,
@@ -128,6 +165,15 @@ static void window_back(const struct back *b) {
                             .dv = s->d_v}};
     pool_run(b->t->cpu->pool, b->c->heads, attend_head, &j);
     pool_run(b->t->cpu->pool, b->n / s->shape->chunk, gather_chunk, &j);
+}
+
+/* After window_back: the gate's parameters, and the layer's normed input. */
+static void gate_back(const struct back *b) {
+    struct student *s = b->s;
+    memset(s->pass->gates, 0, s->first * b->c->heads * sizeof(float));
+    branch_project_back(s->pass);
+    memset(b->d_normed, 0, b->n * b->c->width * sizeof(float));
+    branch_project_inputs(s->pass, s->first, b->n, s->d_normed);
 }
 
 /* From q, k, v to the layer's input. */
@@ -163,8 +209,14 @@ void student_back(struct student *s, uint32_t l) {
     recompute(&b);
     network_back(&b);
     memory_back(&b);
-    if (l > 0) { /* nobody reads the gradient at the embedding */
+    const bool gated = s->shape->memory_width == 0;
+    if (l > 0 || gated) { /* nobody reads the gradient at the embedding */
         window_back(&b);
+    }
+    if (gated) {
+        gate_back(&b);
+    }
+    if (l > 0) {
         inputs_back(&b);
     }
 }

@@ -8,7 +8,7 @@
 #include <string.h>
 
 struct window_shape window_pass_shape(const struct model_config *c, size_t window, size_t chunk,
-                                      size_t sinks, size_t keep) {
+                                      size_t sinks, size_t keep, size_t merge) {
     return (struct window_shape){.layers = 1,
                                  .heads = c->heads,
                                  .kv_heads = c->kv_heads,
@@ -17,6 +17,7 @@ struct window_shape window_pass_shape(const struct model_config *c, size_t windo
                                  .chunk = (uint32_t)chunk,
                                  .sinks = (uint32_t)sinks,
                                  .keep = (uint32_t)keep,
+                                 .merge = (uint32_t)merge,
                                  .clip = c->context / 4 * 3};
 }
 
@@ -79,17 +80,63 @@ static void note(const struct window_shape *s, size_t retirements, size_t t,
     }
 }
 
+size_t window_pass_points(const struct window_shape *s, size_t t) {
+    return window_merged_at(s, t - s->chunk) +
+           (size_t)(window_written_at(s, t) - window_written_at(s, t - s->chunk));
+}
+
+/* Merges when chunk t begins. What a point's share is, its count before tells. */
+static void merge(struct cpu_backend *cpu, const struct attention_step *step,
+                  const struct window_trace *trace) {
+    const struct window_shape *s = step->shape;
+    const struct window_layout layout = window_layout(s);
+    const size_t t = (size_t)step->position, M = s->kv_heads, G = s->merge, room = G + s->chunk;
+    const size_t before = window_merged_at(s, t - s->chunk), after = window_merged_at(s, t);
+    const size_t j = (t - window_ring(s)) / s->chunk, points = window_pass_points(s, t);
+    const float *counts = step->state->data + layout.counts / sizeof(float);
+    const float *weights = step->state->data + layout.weights / sizeof(float);
+    for (size_t m = 0; m < M; m++) {
+        float *share = trace->merged_share + (j * M + m) * room;
+        for (size_t i = 0; i < points; i++) {
+            share[i] = i < before ? counts[m * G + i] : 1;
+        }
+    }
+    cpu->base.ops->window_merge(&cpu->base, step);
+    for (size_t m = 0; m < M; m++) {
+        float *share = trace->merged_share + (j * M + m) * room, sums[WINDOW_MAX_MERGE] = {0};
+        uint32_t *into = trace->merged_into + (j * M + m) * room;
+        cpu_merged_groups(cpu, s, t, m, into);
+        for (size_t i = 0; i < points; i++) {
+            sums[into[i]] += share[i];
+        }
+        for (size_t i = 0; i < points; i++) {
+            share[i] /= sums[into[i]];
+        }
+        memcpy(trace->merged_weight + (j * M + m) * G, weights + m * G, after * sizeof *weights);
+    }
+}
+
 void window_pass_run(struct cpu_backend *cpu, const struct window_shape *s, size_t length,
                      struct buffer *state, struct buffer *q, struct buffer *k, struct buffer *v,
-                     struct buffer *swa, const struct window_trace *trace) {
+                     struct buffer *merged_gate, struct buffer *swa,
+                     const struct window_trace *trace) {
     struct backend *b = &cpu->base;
     const size_t H = s->heads, C = s->chunk, retirements = window_pass_retirements(s, length);
-    struct attention_step step = {
-        .shape = s, .state = state, .rows = C, .q = q, .k = k, .v = v, .out = swa};
+    struct attention_step step = {.shape = s,
+                                  .state = state,
+                                  .rows = C,
+                                  .q = q,
+                                  .k = k,
+                                  .v = v,
+                                  .merged_gate = merged_gate,
+                                  .out = swa};
     for (; step.position < length; step.position += C, step.row += C) {
         if (window_leaves(s, step.position)) {
             b->ops->window_retire(b, &step);
             note(s, retirements, step.position, state, trace);
+            if (s->merge) {
+                merge(cpu, &step, trace);
+            }
         }
         b->ops->window_store(b, &step);
         b->ops->window_attend(b, &step);

@@ -263,11 +263,11 @@ void vulkan_window_attend(struct backend *backend, const struct attention_step *
     uint32_t segment, segments = segments_of(s, rows, queries_in_tile, visible, &segment);
 
     struct {
-        VkDeviceAddress keys, values, q, turns, result, lse, weights;
+        VkDeviceAddress keys, values, q, turns, result, lse, weights, gate;
         uint32_t slots, visible, ring, rows, kv_heads, group, chunk_slot, chunk, at, dims;
         uint32_t interleaved, segment;
         float scale;
-        uint32_t merged;
+        uint32_t merged, gated;
     } push = {vulkan_address(step->state, l.keys),
               vulkan_address(step->state, l.values),
               vulkan_address(step->q, first),
@@ -275,6 +275,9 @@ void vulkan_window_attend(struct backend *backend, const struct attention_step *
               vulkan_address(b->parts, 0),
               vulkan_address(b->lse, 0),
               vulkan_address(step->state, l.weights),
+              step->merged_gate
+                  ? vulkan_address(step->merged_gate, step->row * s->heads * sizeof(float))
+                  : 0,
               window_slots(s),
               visible,
               window_ring(s),
@@ -288,7 +291,8 @@ void vulkan_window_attend(struct backend *backend, const struct attention_step *
               b->rope->interleaved,
               segment,
               b->rope->magnitude * b->rope->magnitude / sqrtf((float)e),
-              s->merge};
+              s->merge,
+              step->merged_gate ? 1 : 0};
     vulkan_barrier(&b->commands);
     vulkan_dispatch(&b->commands, rows == 1 ? b->steps.attend_one : b->steps.attend_many, &push,
                     sizeof push, (uint32_t)divide_up(rows * group, queries_in_tile), M, segments);

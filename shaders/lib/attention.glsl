@@ -20,6 +20,7 @@ layout(push_constant) uniform Push {
     Floats result;      // window_attend: parts [M][rows * group][segments][e + 2]; else scores
     Floats lse;         // [rows][M * group]: what window_merge found
     Floats weights;     // [M][merged]: add to the scores of the last slots
+    Floats gate;        // [rows][M * group], from this step's first row: adds to them too, if gated
     uint slots, visible, ring;
     uint rows, kv_heads, group;
     uint chunk_slot, chunk, at; // where the chunk begins in the ring, C, of the first row in it
@@ -27,6 +28,7 @@ layout(push_constant) uniform Push {
     uint segment; // slots of a segment, a multiple of SLOTS
     float scale;
     uint merged; // slots of merged tokens, the last ones
+    uint gated;
 };
 
 shared float q_tile[QUERIES * E];
@@ -65,10 +67,14 @@ bool hidden(uint row, uint j) {
     return j >= chunk_slot && j < chunk_slot + chunk && j - chunk_slot > at + row;
 }
 
-// A merged token counts as often as it stands for tokens.
-float weight_of(uint m, uint j) {
+// A merged token counts as often as it stands for tokens, times what query u's gate makes of it.
+float weight_of(uint m, uint u, uint j) {
     uint first = slots - merged;
-    return j < first ? 0 : weights.at[m * merged + j - first];
+    if (j < first) {
+        return 0;
+    }
+    float weight = weights.at[m * merged + j - first];
+    return gated != 0 ? weight + gate.at[(u / group * kv_heads + m) * group + u % group] : weight;
 }
 
 // s_tile = the scores of the tile, HIDDEN where there is nothing to see.
@@ -81,6 +87,6 @@ void score_tile(uint m, uint first_query, uint first_slot, uint end) {
         }
         uint j = first_slot + b;
         bool seen = j < end && row < rows && !hidden(row, j);
-        s_tile[i] = seen ? sum + weight_of(m, j) : HIDDEN;
+        s_tile[i] = seen ? sum + weight_of(m, first_query + a, j) : HIDDEN;
     }
 }

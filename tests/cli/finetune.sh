@@ -38,7 +38,7 @@ is "training succeeds" "$status" 0
 has "it says what it did" "$out" "24 steps of 256 tokens"
 has "progress tells the held-out error" "$err" "held-out error"
 has "and KL" "$err" "held-out KL"
-has "and that of the window alone" "$err" "KL of the window alone"
+has "and that without an adapter" "$err" "KL without an adapter"
 ok "the adapter is there" test -s a.gguf
 is "a row per step of stage 1" "$(figures a.gguf train 1 | wc -l)" 8
 is "and of stage 2" "$(figures a.gguf train 2 | wc -l)" 16

@@ -53,7 +53,11 @@ static bool put_layer(struct gguf_writer *w, const struct tiny_adapter *a,
                       const struct model_config *c, uint32_t layer, uint64_t *random) {
     const uint64_t d = c->width, H = c->heads, M = c->kv_heads, e = c->head_dim, f = a->width;
     const float per_e = 1 / sqrtf((float)e), per_d = 1 / sqrtf((float)d);
-    const struct parameter parameters[] = {
+    const struct parameter merged[] = {
+        {"merged_w", {d, H}, 0, 0.5f * per_d, false},
+        {"merged_b", {H}, 0, 0.7f, false},
+    };
+    const struct parameter fast[] = {
         {"w1", {e, f, M}, 0, per_e, false},
         {"w2", {f, e, M}, 0, 0.5f / sqrtf((float)f), false},
         {"w3", {e, f, M}, 0, per_e, false},
@@ -71,12 +75,15 @@ static bool put_layer(struct gguf_writer *w, const struct tiny_adapter *a,
         {"alpha", {e, H}, 0.5f, 0.1f, false},
         {"v_scale", {1}, 0.8f, 0, false},
     };
-    for (size_t i = 0; i < sizeof parameters / sizeof *parameters; i++) {
-        if (!put_parameter(w, &parameters[i], layer, random)) {
-            return false;
-        }
+    bool ok = true;
+    for (size_t i = 0; ok && a->width && i < sizeof fast / sizeof *fast; i++) {
+        ok = put_parameter(w, &fast[i], layer, random);
     }
-    return true;
+    const bool gated = a->merged_gate || a->width == 0;
+    for (size_t i = 0; ok && gated && i < sizeof merged / sizeof *merged; i++) {
+        ok = put_parameter(w, &merged[i], layer, random);
+    }
+    return ok;
 }
 
 struct tiny_adapter tiny_adapter_of(void) {

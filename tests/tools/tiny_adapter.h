@@ -11,10 +11,11 @@
 
 struct tiny_adapter {
     uint64_t seed;
-    uint32_t width, chunk, sinks;
-    float step;  /* raw: the mean of step_b, before softplus */
-    float decay; /* raw: the mean of decay_b, before the logistic function */
-    float gate;  /* the mean of gate_b; -1000 shuts the gate whatever the evidence */
+    uint32_t width, chunk, sinks; /* with width 0 there is a gate of merged tokens alone */
+    bool merged_gate;             /* and with it too */
+    float step;                   /* raw: the mean of step_b, before softplus */
+    float decay;                  /* raw: the mean of decay_b, before the logistic function */
+    float gate; /* the mean of gate_b; -1000 shuts the gate whatever the evidence */
 };
 
 /* Memory width 32, chunks of 16, 4 sinks; steps of about 0.7, which takes a block half of the way

@@ -38,12 +38,19 @@ bool tiny_order_set(struct tiny_order *o, const char *name) {
         uint32_t *number;
         bool *flag;
     } fields[] = {
-        {"layers", &t->layers, NULL},     {"width", &t->width, NULL},
-        {"heads", &t->heads, NULL},       {"kv_heads", &t->kv_heads, NULL},
-        {"head_dim", &t->head_dim, NULL}, {"ffn_width", &t->ffn_width, NULL},
-        {"context", &t->context, NULL},   {"adapter_chunk", &o->adapter.chunk, NULL},
-        {"expand", NULL, &t->expand},     {"tied", NULL, &t->tied},
-        {"biases", NULL, &t->biases},     {"frequencies", NULL, &t->frequencies},
+        {"layers", &t->layers, NULL},
+        {"width", &t->width, NULL},
+        {"heads", &t->heads, NULL},
+        {"kv_heads", &t->kv_heads, NULL},
+        {"head_dim", &t->head_dim, NULL},
+        {"ffn_width", &t->ffn_width, NULL},
+        {"context", &t->context, NULL},
+        {"adapter_chunk", &o->adapter.chunk, NULL},
+        {"adapter_width", &o->adapter.width, NULL},
+        {"expand", NULL, &t->expand},
+        {"tied", NULL, &t->tied},
+        {"biases", NULL, &t->biases},
+        {"frequencies", NULL, &t->frequencies},
     };
     if (is(name, size, "architecture")) {
         t->architecture = value;

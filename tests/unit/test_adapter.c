@@ -111,16 +111,63 @@ static void parameters_come_to_their_places(void **state) {
     adapter_close(&a);
 }
 
+/* Without fast weights there is the gate of merged tokens, and with them there may be. */
+static void a_gate_comes_to_its_place(void **state) {
+    (void)state;
+    for (uint32_t width = 0; width <= 32; width += 32) {
+        struct tiny_adapter t = tiny_adapter_of();
+        t.width = width;
+        t.merged_gate = width > 0;
+        struct bytes file = build(&t, &base.m);
+        struct adapter a;
+        struct error error = {0};
+        if (!open_bytes(&a, &file, &error)) {
+            fail_msg("%s", error.text);
+        }
+        assert_true(a.merged_gate && a.width == width);
+        for (size_t l = 0; l < 2; l++) {
+            const struct memory_branch *b = &a.branches[l];
+            assert_memory_equal(b->merged_w,
+                                tensor_of(&a, l ? "blk.1.mem_merged_w" : "blk.0.mem_merged_w"),
+                                4 * 64 * sizeof(float));
+            assert_memory_equal(b->merged_b,
+                                tensor_of(&a, l ? "blk.1.mem_merged_b" : "blk.0.mem_merged_b"),
+                                4 * sizeof(float));
+            assert_true((b->w2 != NULL) == (width > 0));
+        }
+        adapter_close(&a);
+    }
+}
+
 /* Places, seen from the end of a name (poke.h). */
 enum { VALUE = 4, STRING = 12, NE0 = 4, NE1 = 12, NE2 = 20 };
 
+struct refused {
+    const char *title;
+    struct poke pokes[3];
+    const char *words[2];
+};
+
+static void refuse(const struct refused *c, const struct tiny_adapter *t) {
+    struct bytes file = build(t, &base.m);
+    struct adapter a;
+    struct error error = {0};
+    poke_all(&file, c->pokes, 3);
+    if (open_bytes(&a, &file, &error)) {
+        fail_msg("%s: accepted", c->title);
+    }
+    assert_int_equal(error.code, ERROR_INCOMPATIBLE);
+    for (int j = 0; j < 2 && c->words[j]; j++) {
+        if (!strstr(error.text, c->words[j])) {
+            fail_msg("%s: \"%s\" lacks \"%s\"", c->title, error.text, c->words[j]);
+        }
+    }
+    adapter_close(&a); /* a refused one is empty */
+}
+
 static void refuses_what_does_not_fit(void **state) {
     (void)state;
-    static const struct {
-        const char *title;
-        struct poke pokes[3];
-        const char *words[2];
-    } cases[] = {
+    static const struct refused cases[] = {
         {"no GGUF", {POKE(NULL, 0, 1, 'X')}, {"no GGUF file", NULL}},
         {"not an adapter",
          {POKE_TEXT("general.architecture", STRING, "allmem-adaptor")},
@@ -132,7 +179,7 @@ static void refuses_what_does_not_fit(void **state) {
          {POKE_TEXT("allmem.base_fingerprint", STRING, "0123456789ab"),
           POKE_TEXT("allmem.base", STRING, "TINY")},
          {"made for TINY (fingerprint 0123456789ab)", "but the model is tiny ("}},
-        {"width 0", {POKE("allmem.width", VALUE, 4, 0)}, {"width 0", "expected"}},
+        {"width 0", {POKE("allmem.width", VALUE, 4, 0)}, {"blk.0.mem_merged_w", "missing"}},
         {"width odd", {POKE("allmem.width", VALUE, 4, 33)}, {"width 33", "16s"}},
         {"width huge", {POKE("allmem.width", VALUE, 4, 0xfffffff0)}, {"width 4294967280", NULL}},
         {"width of another", {POKE("allmem.width", VALUE, 4, 48)}, {"blk.0.mem_w1", "expected"}},
@@ -153,33 +200,46 @@ static void refuses_what_does_not_fit(void **state) {
          {"blk.0.mem_gate_w", "expected"}},
         {"alpha too small", {POKE("blk.0.mem_alpha", NE1, 8, 3)}, {"blk.0.mem_alpha", "expected"}},
     };
+    const struct tiny_adapter t = tiny_adapter_of();
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        const struct tiny_adapter t = tiny_adapter_of();
-        struct bytes file = build(&t, &base.m);
-        struct adapter a;
-        struct error error = {0};
-        poke_all(&file, cases[i].pokes, 3);
-        if (open_bytes(&a, &file, &error)) {
-            fail_msg("%s: accepted", cases[i].title);
-        }
-        assert_int_equal(error.code, ERROR_INCOMPATIBLE);
-        for (int j = 0; j < 2 && cases[i].words[j]; j++) {
-            if (!strstr(error.text, cases[i].words[j])) {
-                fail_msg("%s: \"%s\" lacks \"%s\"", cases[i].title, error.text, cases[i].words[j]);
-            }
-        }
-        adapter_close(&a); /* a refused one is empty */
+        refuse(&cases[i], &t);
+    }
+}
+
+/* In an adapter with fast weights and a gate, and in one with a gate alone. */
+static void refuses_gates_that_do_not_fit(void **state) {
+    (void)state;
+    static const struct refused cases[2][3] = {
+        {{"in one layer alone",
+          {POKE("blk.1.mem_merged_w", -1, 1, 'x')},
+          {"blk.1.mem_merged_w", "missing"}},
+         {"without b", {POKE("blk.0.mem_merged_b", -1, 1, 'x')}, {"blk.0.mem_merged_b", "missing"}},
+         {"transposed",
+          {POKE("blk.0.mem_merged_w", NE0, 8, 4), POKE("blk.0.mem_merged_w", NE1, 8, 64)},
+          {"blk.0.mem_merged_w", "expected"}}},
+        {{"missing", {POKE("blk.0.mem_merged_w", -1, 1, 'x')}, {"blk.0.mem_merged_w", "missing"}},
+         {"said to have a width",
+          {POKE("allmem.width", VALUE, 4, 16)},
+          {"blk.0.mem_w1", "missing"}},
+         {"too few heads", {POKE("blk.1.mem_merged_b", NE0, 8, 3)}, {"blk.1.mem_merged_b", "4 x"}}},
+    };
+    struct tiny_adapter t = tiny_adapter_of();
+    t.merged_gate = true;
+    for (size_t i = 0; i < 6; i++) {
+        t.width = i < 3 ? t.width : 0;
+        refuse(&cases[i / 3][i % 3], &t);
     }
 }
 
 /* Every tensor, its first and its last value. */
 static void refuses_numbers_that_are_not_finite(void **state) {
     (void)state;
-    const struct tiny_adapter t = tiny_adapter_of();
+    struct tiny_adapter t = tiny_adapter_of();
+    t.merged_gate = true;
     struct bytes good = build(&t, &base.m);
     struct gguf g;
     assert_true(gguf_parse(&g, good.data, good.size, NULL));
-    assert_int_equal(g.tensor_count, 2 * 16);
+    assert_int_equal(g.tensor_count, 2 * 18);
     for (size_t i = 0; i < g.tensor_count; i++) {
         const struct gguf_tensor *x = &g.tensors[i];
         for (int last = 0; last <= 1; last++) {
@@ -283,7 +343,9 @@ static void a_missing_file_is_named(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(parameters_come_to_their_places),
+        cmocka_unit_test(a_gate_comes_to_its_place),
         cmocka_unit_test(refuses_what_does_not_fit),
+        cmocka_unit_test(refuses_gates_that_do_not_fit),
         cmocka_unit_test(refuses_numbers_that_are_not_finite),
         cmocka_unit_test(refuses_every_truncation),
         cmocka_unit_test(fits_every_quantisation_of_its_base_and_no_other_model),

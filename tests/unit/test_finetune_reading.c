@@ -140,7 +140,7 @@ static void run_window(const struct inputs *in, const struct window_shape *s, fl
         buffer_of(b, NULL, L * Q * sizeof(float))};
     b->ops->positions(b, &in->rope, s, 0, L);
     window_pass_run((struct cpu_backend *)b, s, L, buffers[0], buffers[1], buffers[2], buffers[3],
-                    buffers[4], trace);
+                    NULL, buffers[4], trace);
     b->ops->buffer_read(b, buffers[4], 0, swa, L * Q * sizeof *swa);
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++) {
         b->ops->buffer_destroy(b, buffers[i]);
@@ -169,8 +169,8 @@ static struct trained run_trained(const struct inputs *in, const float *values, 
         attention_block(&a, i % H, i / H * C, scratch);
     }
     const struct window_shape shape = shape_of(in, W, clip, keep);
-    const struct window_trace trace = {lse, lists, lists + L * M * keep,
-                                       lists + L * M * (keep + 1)};
+    const struct window_trace trace = {
+        lse, lists, lists + L * M * keep, lists + L * M * (keep + 1), NULL, NULL, NULL};
     run_window(in, &shape, swa, &trace);
     memcpy(own, values, count * sizeof *own);
     const struct branch_pass p = {.kernels = k,
