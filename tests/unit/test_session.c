@@ -22,6 +22,9 @@
 
 static const char *const architectures[] = {"llama", "qwen2", "qwen3"};
 
+/* The chunk of an adapter that has a gate of merged tokens and no fast weights. */
+enum { GATE_ALONE = 32 };
+
 /* A model whose distances are clipped at 192, with an adapter of this chunk (0: none). NULL for the
  * fastest kernels that run here. */
 static struct engine *open_engine(const char *architecture, uint32_t chunk, float gate,
@@ -31,6 +34,7 @@ static struct engine *open_engine(const char *architecture, uint32_t chunk, floa
     struct error error = {0};
     model.context = 256;
     adapter.chunk = chunk;
+    adapter.width = chunk == GATE_ALONE ? 0 : adapter.width;
     adapter.sinks = adapter.sinks > chunk ? chunk : adapter.sinks;
     adapter.gate = gate;
     if (kernels) {
@@ -237,6 +241,8 @@ static const struct {
     {1, {.window = 70, .sinks = 1, .keep = 3, .memory = true, .writes = true}},
     {0, {.window = 64, .sinks = 4, .keep = 9, .merge = 20, .writes = true}},
     {16, {.window = 80, .sinks = 4, .merge = 33, .memory = true, .writes = true}},
+    {GATE_ALONE,
+     {.window = 96, .sinks = 4, .keep = 9, .merge = 21, .memory = true, .writes = true}},
 };
 enum { SETTINGS = sizeof settings / sizeof *settings };
 

@@ -247,8 +247,16 @@ static void gradients_are_those_of_pytorch(void **state) {
     }
 }
 
-/* Faster sets of kernels round to 16 bits and less here and there. Threads change nothing at all.
- */
+/* Threads change nothing at all. */
+static void threads_agree(const struct golden *g) {
+    struct problem *p = make(g, 1), *q = make(g, 3);
+    assert_true(run(p, true, true) == run(q, true, true));
+    assert_memory_equal(p->gradients, q->gradients, p->layers * p->count * sizeof(float));
+    finish(p);
+    finish(q);
+}
+
+/* Faster sets of kernels round to 16 bits and less here and there. */
 static void kernel_sets_agree(void **state) {
     (void)state;
     for (const struct kernels *const *k = kernels_all(); *k; k++) {
@@ -257,16 +265,15 @@ static void kernel_sets_agree(void **state) {
             continue;
         }
         setenv("ALLMEM_KERNELS", (*k)->name, 1);
-        struct problem *p = make(g, 1), *q = make(g, 3);
+        struct problem *p = make(g, 1);
         const double loss = run(p, true, true);
         if (!(fabs(loss - g->loss) <= 0.01 * g->loss)) {
             fail_msg("%s: the loss is %g, expected %g", (*k)->name, loss, g->loss);
         }
         compare(p, g, (*k)->name, 0.15, 0.15);
-        assert_true(run(q, true, true) == loss);
-        assert_memory_equal(p->gradients, q->gradients, p->layers * p->count * sizeof(float));
         finish(p);
-        finish(q);
+        threads_agree(g);
+        threads_agree(&goldens[6]); /* which pairs are merged, rounding may change */
     }
 }
 
@@ -288,12 +295,14 @@ static void without_memory_it_is_the_window(void **state) {
     assert_true(fabs(shut - alone) <= 1e-6 * alone && fabs(with - alone) > 0.01 * alone);
     finish(p);
 
-    struct golden wide = goldens[0];
-    wide.window = L - C;
-    p = make(&wide, 1);
-    assert_true(run(p, true, false) == 0);
-    assert_int_equal(p->student.first, L);
-    finish(p);
+    for (size_t i = 0; i < GOLDENS; i += 5) { /* with fast weights, and with merged tokens */
+        struct golden wide = goldens[i];
+        wide.window = L - C;
+        p = make(&wide, 1);
+        assert_true(run(p, true, false) == 0);
+        assert_int_equal(p->student.first, L);
+        finish(p);
+    }
 }
 
 int main(void) {
