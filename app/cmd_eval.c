@@ -115,7 +115,8 @@ static bool open_other(const struct eval *eval, struct engine *engine, struct me
     }
     r->other_ids = list->ids;
     r->other = session_create(engine, &m->options, error);
-    m->options.writes = !m->options.memory; /* what it merges itself gives way at the next chunk */
+    /* What it merges itself gives way at the next chunk. */
+    m->options.writes = !m->options.memory || engine_info(engine)->memory_width == 0;
     return r->other;
 }
 

@@ -389,7 +389,7 @@ const struct command command_finetune = {
             "  --no-kept          never read with kept tokens; half of the sequences are\n"
             "  --no-lengths       no sequences of half the length; a quarter of them have it\n"
             "  --length L         tokens of a sequence (4096)\n"
-            "  --width F          memory width (256)\n"
+            "  --width F          memory width (256); 0 trains the gate of merged tokens alone\n"
             "  --chunk C          tokens that are written at once (64)\n"
             "  --sinks S          first tokens that are always kept (4)\n"
             "  --no-far-start     start the maps at identity, not at the average far rotation\n",

@@ -130,6 +130,24 @@ fails "no texts" 2 "no texts" "$ALLMEM" finetune -m tiny.gguf -o c.gguf
 fails "no output" 2 "-o is missing" "$ALLMEM" finetune -m tiny.gguf texts
 ok "nothing is left of what failed" test ! -e c.gguf
 
+# Without fast weights: the gate of merged tokens, end to end.
+run "$ALLMEM" finetune -m tiny.gguf -o gate.gguf --length 256 --width 0 --chunk 16 --seed 3 --steps 24 \
+    --distill-rate 0.03 texts
+is "a gate is trained" "$status" 0
+is "with no stage 1" "$(figures gate.gguf train 1 | wc -l)" 0
+is "it starts as nothing" "$(figures gate.gguf held-out 2 | head -n 1)" "$(figures gate.gguf window 2)"
+figures gate.gguf held-out 2 >gate_divergences
+ok "its held-out KL falls" falls gate_divergences
+cp gate.gguf tiny.adapter.gguf
+for mode in memory window; do
+    "$ALLMEM" eval -m tiny.gguf --mode $mode --window 64 --keep 0 --merge 64 --tokens 600 \
+        --text texts/novel.txt 2>>"$work/err" | grep "^nll"
+done >gate_nlls
+is "it changes what is read" "$(sort -u gate_nlls | wc -l)" 2
+fails "stage 1 has nothing to train" 2 "stage 2 trains the gate" "$ALLMEM" finetune -m tiny.gguf \
+    -o c.gguf --length 256 --width 0 --chunk 16 --stage 1 -q texts
+cp a.gguf tiny.adapter.gguf
+
 # A signal while it trains: the best so far stays, and the next sitting goes on.
 "$ALLMEM" finetune -m tiny.gguf -o d.gguf --length 256 --width 32 --chunk 16 --steps 1000000 -q \
     texts 2>"$work/err" &
