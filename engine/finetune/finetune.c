@@ -14,10 +14,15 @@
 static const double WARM_UP = 8;       /* steps */
 static const double LEAST_RATE = 0.05; /* share of the highest, at the end */
 
+size_t finetune_merge(const struct finetune *f, size_t window) {
+    const size_t most = window < WINDOW_MAX_MERGE ? window : WINDOW_MAX_MERGE;
+    return f->options.width ? 0 : most;
+}
+
 struct window_shape finetune_shape(const struct finetune *f, const struct finetune_sequence *s) {
     const struct window_shape shape =
         window_pass_shape(&f->engine->model.config, s->window, f->shape.chunk, f->shape.sinks,
-                          s->keep, f->options.width ? 0 : s->window);
+                          s->keep, finetune_merge(f, s->window));
     assert(s->length <= f->options.length && s->window <= f->most.window &&
            s->keep <= f->most.keep && window_pass_first(&shape, s->length) < s->length);
     return shape;

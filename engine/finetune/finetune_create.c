@@ -194,7 +194,7 @@ static bool make(struct finetune *f, struct error *error) {
     }
     const size_t window = finetune_window(f, FINETUNE_WINDOWS - 1);
     f->most = window_pass_shape(c, window, o->chunk, o->sinks, o->kept ? window : 0,
-                                o->width ? 0 : window);
+                                finetune_merge(f, window));
     if (!teacher_init(&f->teacher, &f->engine->transformer, o->length, &f->most, error)) {
         return false;
     }

@@ -56,4 +56,6 @@ struct finetune_result finetune_transfer(struct finetune *f, enum finetune_mode 
 struct finetune_result finetune_distill(struct finetune *f, enum finetune_mode mode,
                                         const struct finetune_sequence *s, double rate);
 
+/* G for sequences with this window. */
+size_t finetune_merge(const struct finetune *f, size_t window);
 struct window_shape finetune_shape(const struct finetune *f, const struct finetune_sequence *s);
