@@ -47,11 +47,24 @@ static struct merge_points points_of(const struct merged *c, size_t m, float **s
     return (struct merge_points){points, counts, c->count, s->head_dim};
 }
 
-/* Lays out the points of a head. */
+/* The tokens of a head that leave, as points. */
+static void lay_leaving(const struct merged *c, size_t m, float *points, float *counts) {
+    const struct cpu_backend *b = c->b;
+    const size_t e = c->step->shape->head_dim;
+    for (size_t i = 0; i < b->leaving.count; i++) {
+        const size_t from = (m * c->step->shape->chunk + i) * e;
+        float *key = points + i * 2 * e;
+        memcpy(key, b->leaving.keys.data + from, e * sizeof *key);
+        rope_turn(b->rope, b->mean.data, true, key);
+        memcpy(key + e, b->leaving.values.data + from, e * sizeof *key);
+        counts[i] = 1;
+    }
+}
+
+/* Lays out all points of a head for merging. */
 static void gather_head(void *context, size_t m, size_t thread) {
     (void)thread;
     const struct merged *c = context;
-    const struct cpu_backend *b = c->b;
     const struct view v = view_of(c->step);
     const size_t e = v.s.head_dim, G = v.s.merge;
     float *scratch;
@@ -60,17 +73,8 @@ static void gather_head(void *context, size_t m, size_t thread) {
     for (size_t i = 0; i < c->before; i++) {
         p.counts[i] = fmaxf(v.counts[m * G + i], LEAST_COUNT); /* a saved state may say anything */
     }
-    for (size_t i = c->before; i < c->count; i++) {
-        const size_t from = (m * v.s.chunk + i - c->before) * e;
-        float *key = p.points + i * 2 * e;
-        memcpy(key, b->leaving.keys.data + from, e * sizeof *key);
-        rope_turn(b->rope, b->mean.data, true, key);
-        memcpy(key + e, b->leaving.values.data + from, e * sizeof *key);
-        p.counts[i] = 1;
-    }
-    if (c->after < c->count) {
-        merge_prepare(b->kernels, &p, scratch);
-    }
+    lay_leaving(c, m, p.points + c->before * 2 * e, p.counts + c->before);
+    merge_prepare(c->b->kernels, &p, scratch);
 }
 
 static void cost_panel(void *context, size_t index, size_t thread) {
@@ -85,8 +89,8 @@ static void cost_panel(void *context, size_t index, size_t thread) {
 
 /* The counts' sum is held to D: however long the text, what has left weighs no more against the
  * window than in the longest text that the model was trained on, and what left long ago less. A
- * count stays above 0, however rare its like. */
-static void limit_counts(float *counts, size_t n, float most) {
+ * count stays above 0, however rare its like. False: they are as they were. */
+static bool limit_counts(float *counts, size_t n, float most) {
     double sum = 0; /* of many equal ones: roundings to single precision would add up */
     for (size_t i = 0; i < n; i++) {
         sum += (double)counts[i];
@@ -95,34 +99,55 @@ static void limit_counts(float *counts, size_t n, float most) {
     for (size_t i = 0; share < 1 && i < n; i++) {
         counts[i] = fmaxf(counts[i] * share, LEAST_COUNT);
     }
+    return share < 1;
 }
 
-/* Merges a head's points, and those that are left take their slots: keys as if at t + C/2. */
+/* A head's merged tokens, the first `same` of which were there before, take their slots: keys as if
+ * at t + C/2, so all of them anew. */
+static void take_slots(const struct merged *c, struct view *v, size_t m, size_t same) {
+    const struct cpu_backend *b = c->b;
+    const size_t e = v->s.head_dim, G = v->s.merge;
+    const float *turn = b->middle.data + cpu_chunk_row(b, &v->s, c->step->position);
+    const float *merged = v->merged + m * G * 2 * e;
+    const size_t first = (m * v->slots + v->ring + v->s.sinks + v->s.keep) * e;
+    float *counts = v->counts + m * G;
+    const bool limited = limit_counts(counts, c->after, (float)v->s.clip);
+    for (size_t i = limited ? 0 : same; i < c->after; i++) {
+        v->weights[m * G + i] = logf(counts[i]);
+    }
+    for (size_t i = 0; i < c->after; i++) {
+        float key[MODEL_MAX_HEAD];
+        memcpy(key, merged + i * 2 * e, e * sizeof *key);
+        rope_turn(b->rope, turn, false, key);
+        b->kernels->to_f16(v->keys + first + i * e, key, e);
+    }
+    for (size_t i = same; i < c->after; i++) {
+        b->kernels->to_f16(v->values + first + i * e, merged + (i * 2 + 1) * e, e);
+    }
+}
+
 static void merge_head(void *context, size_t m, size_t thread) {
     (void)thread;
     const struct merged *c = context;
-    struct cpu_backend *b = c->b;
     struct view v = view_of(c->step);
     const size_t e = v.s.head_dim, G = v.s.merge;
-    float *scratch, *counts = v.counts + m * G;
+    float *scratch;
     struct merge_points p = points_of(c, m, &scratch);
-    if (c->after < c->count) {
-        merge_until(b->kernels, &p, c->after, scratch);
-    }
+    merge_until(c->b->kernels, &p, c->after, scratch);
     assert(p.count == c->after);
-    limit_counts(p.counts, p.count, (float)v.s.clip);
     memcpy(v.merged + m * G * 2 * e, p.points, p.count * 2 * e * sizeof *p.points);
-    memcpy(counts, p.counts, p.count * sizeof *counts);
+    memcpy(v.counts + m * G, p.counts, p.count * sizeof *p.counts);
+    take_slots(c, &v, m, 0);
+}
 
-    const float *turn = b->middle.data + cpu_chunk_row(b, &v.s, c->step->position);
-    const size_t first = m * v.slots + v.ring + v.s.sinks + v.s.keep;
-    for (size_t i = 0; i < p.count; i++) {
-        float *key = p.points + i * 2 * e;
-        v.weights[m * G + i] = logf(counts[i]);
-        rope_turn(b->rope, turn, false, key);
-        b->kernels->to_f16(v.keys + (first + i) * e, key, e);
-        b->kernels->to_f16(v.values + (first + i) * e, key + e, e);
-    }
+/* There are places for all that leave. */
+static void append_head(void *context, size_t m, size_t thread) {
+    (void)thread;
+    const struct merged *c = context;
+    struct view v = view_of(c->step);
+    const size_t to = m * v.s.merge + c->before;
+    lay_leaving(c, m, v.merged + to * 2 * v.s.head_dim, v.counts + to);
+    take_slots(c, &v, m, c->before);
 }
 
 static struct merged merged_of(struct cpu_backend *b, const struct attention_step *step) {
@@ -147,14 +172,13 @@ void cpu_merged_groups(struct cpu_backend *b, const struct window_shape *s, uint
 
 void cpu_window_merge(struct backend *backend, const struct attention_step *step) {
     struct cpu_backend *b = (struct cpu_backend *)backend;
-    const struct window_shape *s = step->shape;
+    const size_t M = step->shape->kv_heads;
     struct merged c = merged_of(b, step);
-    if (c.after == 0) {
+    if (c.after == c.count) {
+        pool_run(b->pool, M, append_head, &c);
         return;
     }
-    pool_run(b->pool, s->kv_heads, gather_head, &c);
-    if (c.after < c.count) {
-        pool_run(b->pool, s->kv_heads * c.panels, cost_panel, &c);
-    }
-    pool_run(b->pool, s->kv_heads, merge_head, &c);
+    pool_run(b->pool, M, gather_head, &c);
+    pool_run(b->pool, M * c.panels, cost_panel, &c);
+    pool_run(b->pool, M, merge_head, &c);
 }
