@@ -121,10 +121,18 @@ class Soak:
     def editor(self):
         self.keys("M-1", "C-u")
         self.t.send("a question")
-        self.keys("C-g", "C-u")
+        self.keys("C-g")
+        self.editor_ends()
+        self.keys("C-u")
 
     def outside(self):
         self.keys("M-2", "g", "Enter", "o")
+        self.editor_ends()
+
+    def editor_ends(self):
+        """What is typed while the editor has the terminal would be echoed by it."""
+        self.pause(0.3)
+        self.t.until(lambda x: 1049 in x.screen.modes, 10)
 
     def paste(self):
         self.keys("M-1")
