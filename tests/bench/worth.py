@@ -5,7 +5,7 @@
   tests/bench/worth.py ALLMEM MODEL.gguf TEXT TEXT... [--tokens N --window W --keep B --merge G]
 
 Excerpts are spread evenly over each text and begin at a line. The memory "of another text" is that of the first
-text's excerpt; for the first text, of the second's. Rows with an adapter appear where MODEL.adapter.gguf is there.
+text's excerpt; for the first text, of the second's. Rows with an adapter appear where MODEL.adapter.gguf is there; they merge as its sessions do.
 Figures are mean NLL of the tokens from W + 64 on, where the first of them have left the window. --log FILE keeps
 every figure and is read again, so that an interrupted run goes on.
 """
@@ -40,9 +40,9 @@ def rows(args):
     yield f"B {args.keep}, G {args.merge} of another text", window + keep + merge, True
     if os.path.exists(args.model.removesuffix(".gguf") + ".adapter.gguf"):
         for name, kept in (("adapter", alone), (f"B {args.keep}, adapter", keep)):
-            yield name, memory + kept + none, False
-            yield f"{name}, no writes", memory + kept + none + ["--no-writes"], False
-            yield f"{name}, memory of another text", memory + kept + none, True
+            yield name, memory + kept, False
+            yield f"{name}, no writes", memory + kept + ["--no-writes"], False
+            yield f"{name}, memory of another text", memory + kept, True
 
 
 def nll(args, options, text, other):
