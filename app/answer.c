@@ -7,8 +7,8 @@
 #include <string.h>
 
 #include "app/generation.h"
-#include "app/progress.h"
 #include "app/prompt.h"
+#include "engine/base/clock.h"
 
 const char answer_unsupported[] = "The text does not say anything about that.";
 
@@ -41,12 +41,12 @@ static bool read_prompt(struct answer *a, struct session *fork, struct engine *e
                         const char *question, const struct retrieval *retrieval,
                         const struct answer_options *o, struct error *error) {
     struct tokens prompt = {0};
-    double begin = progress_clock();
+    double begin = clock_seconds();
     bool ok = prompt_build(engine_chat(engine), question, retrieval, session_position(fork) > 0,
                            &prompt, error) &&
               session_append(fork, prompt.ids, prompt.count, o->watch, error);
     a->prefill_tokens = prompt.count;
-    a->prefill_seconds = progress_clock() - begin;
+    a->prefill_seconds = clock_seconds() - begin;
     tokens_finish(&prompt);
     return ok;
 }
@@ -91,7 +91,7 @@ bool answer_question(struct answer *a, struct session *session, struct engine *e
                      const char *question, const struct retrieval *retrieval,
                      const struct passage_index *index, struct words *words,
                      const struct answer_options *options, struct error *error) {
-    double begin = progress_clock();
+    double begin = clock_seconds();
     a->supported = retrieval->supported;
     if (!a->supported) {
         return true;

@@ -12,6 +12,7 @@
 #include "app/json.h"
 #include "app/loading.h"
 #include "app/options.h"
+#include "engine/base/clock.h"
 
 struct bench {
     uint64_t prompt, gen, depth;
@@ -53,11 +54,11 @@ static bool time_append(struct engine *engine, struct session *session, const to
     if (operations) {
         operations_take(&part->operations, engine, 0); /* what was before */
     }
-    const double begin = progress_clock();
+    const double begin = clock_seconds();
     for (size_t at = 0; ok && at < n; at += piece) {
         ok = session_append(fork, ids + at, piece, &watch, error);
     }
-    const double seconds = progress_clock() - begin;
+    const double seconds = clock_seconds() - begin;
     part->speed = (double)n / seconds;
     if (operations) {
         operations_take(&part->operations, engine, seconds);

@@ -12,6 +12,7 @@
 #include "app/library.h"
 #include "app/loading.h"
 #include "app/options.h"
+#include "engine/base/clock.h"
 
 struct eval {
     const char *mode, *text, *other;
@@ -87,13 +88,13 @@ static bool score(const struct readers *readers, const struct options *options,
         m->options.window + m->options.keep < list->count ? m->options.window + m->options.keep : 0;
     size_t tenth = (list->count - full) / 10;
     size_t marks[] = {full, full + tenth, list->count - tenth, list->count};
-    double at[5] = {progress_clock()};
+    double at[5] = {clock_seconds()};
     bool ok = true;
     for (size_t i = 0, from = 0; ok && i < 4; from = marks[i++]) {
         watch.before = from;
         ok = marks[i] == from || score_piece(readers, list->ids + from, from, marks[i] - from,
                                              m->nll + from, &watch.watch, error);
-        at[i + 1] = progress_clock();
+        at[i + 1] = clock_seconds();
     }
     progress_end(&watch.progress);
     m->seconds = at[4] - at[0];

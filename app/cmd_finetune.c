@@ -14,6 +14,7 @@
 #include "app/loading.h"
 #include "app/options.h"
 #include "app/training_files.h"
+#include "engine/base/clock.h"
 
 static const double CHECKPOINT_EVERY = 300; /* seconds */
 static const double FIRST_STAGE = 0.3;      /* of the budget, where there are two */
@@ -54,7 +55,7 @@ static bool stop_reading(void *context) {
 }
 
 static double spent(const struct training *t) {
-    return t->before + progress_clock() - t->begin;
+    return t->before + clock_seconds() - t->begin;
 }
 
 /* How far the schedule has come: by whichever budget ends first. */
@@ -163,17 +164,17 @@ static bool measure(struct training *t, struct error *error) {
 
 static bool checkpoint(struct training *t, struct error *error) {
     t->run.spent = spent(t);
-    t->checkpoint_at = progress_clock() + CHECKPOINT_EVERY;
+    t->checkpoint_at = clock_seconds() + CHECKPOINT_EVERY;
     return training_save_checkpoint(&t->files, t->finetune, &t->run, error);
 }
 
 static bool one_step(struct training *t, struct error *error) {
     const uint64_t step = finetune_steps(t->finetune);
     const struct finetune_sequence s = finetune_plan(t->finetune, step, t->ids);
-    const double begin = progress_clock();
+    const double begin = clock_seconds();
     corpus_sequence(&t->corpus, t->options->seed, step, t->ids);
     const struct finetune_result r = finetune_step(t->finetune, &s, stage_schedule(t));
-    t->trained += progress_clock() - begin;
+    t->trained += clock_seconds() - begin;
     t->tokens += s.length;
     show_step(t, &s, &r);
     return training_log(&t->files, "train", t->finetune, spent(t), &s, &r, error);
@@ -213,10 +214,10 @@ static bool train(struct training *t, struct error *error) {
             ok = enter_distillation(t, error);
         }
         ok = ok && one_step(t, error);
-        paused = progress_clock() >= t->pause_at;
+        paused = clock_seconds() >= t->pause_at;
         measured = finetune_steps(t->finetune) % MEASURE_EVERY == 0;
         ok = ok && (!measured || measure(t, error));
-        ok = ok && (progress_clock() < t->checkpoint_at || checkpoint(t, error));
+        ok = ok && (clock_seconds() < t->checkpoint_at || checkpoint(t, error));
     }
     const bool finished = schedule(t) >= 1;
     ok = ok && (!finished || measured || measure(t, error)) && checkpoint(t, error);
@@ -271,7 +272,7 @@ static bool prepare_run(struct training *t, const struct wishes *w, struct error
         t->run.steps = w->steps ? w->steps : w->seconds ? UINT32_MAX : DEFAULT_STEPS;
     }
     progress_init(&t->progress, t->options);
-    t->begin = progress_clock();
+    t->begin = clock_seconds();
     t->before = t->run.spent;
     t->first_step = finetune_steps(t->finetune);
     t->checkpoint_at = t->begin + CHECKPOINT_EVERY;

@@ -14,6 +14,7 @@
 #include "app/reading.h"
 #include "app/safe_text.h"
 #include "app/sources.h"
+#include "engine/base/clock.h"
 
 struct ingest {
     bool dry_run, ignore;
@@ -92,9 +93,9 @@ static bool measure_speed(const struct options *options, struct loaded *loaded, 
         return false;
     }
     static const token filler[512];
-    double begin = progress_clock();
+    double begin = clock_seconds();
     bool ok = session_append(session, filler, 512, NULL, error);
-    *speed = 512 / (progress_clock() - begin);
+    *speed = 512 / (clock_seconds() - begin);
     *state = session_state_bytes(session);
     session_destroy(session);
     return ok;

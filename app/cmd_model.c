@@ -19,6 +19,7 @@
 #include "app/paths.h"
 #include "app/progress.h"
 #include "app/safe_text.h"
+#include "engine/base/clock.h"
 #include "engine/base/hash.h"
 
 /* Takes the sub-subcommand's own options and looks at how many words are left. */
@@ -274,7 +275,7 @@ struct getting {
 static void on_progress(void *context, uint64_t done, uint64_t total) {
     struct getting *g = context;
     char have[PROGRESS_SIZE], all[PROGRESS_SIZE], speed[PROGRESS_SIZE];
-    double now = progress_clock(), seconds = now - g->started;
+    double now = clock_seconds(), seconds = now - g->started;
     if (done == 0) {
         progress_line(&g->progress, "fetching %s ... %.0f s", g->what, seconds);
         return;
@@ -325,7 +326,7 @@ static void say_what_came(const struct model_got *got, struct getting *g) {
 }
 
 static int run_get(const struct options *options, int argc, char **argv, struct error *error) {
-    struct getting g = {.started = progress_clock(), .what = "the default model"};
+    struct getting g = {.started = clock_seconds(), .what = "the default model"};
     struct model_get get = {.offline = options->offline,
                             .watch = {&g, on_progress, on_message, on_stop}};
     const struct option own[] = {

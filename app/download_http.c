@@ -16,7 +16,7 @@
 
 #include "app/files.h"
 #include "app/interrupt.h"
-#include "app/progress.h"
+#include "engine/base/clock.h"
 
 #define POLL_MS 100
 #define IGNORED_BODY_MOST (1 << 20) /* of an error page or redirect */
@@ -352,7 +352,7 @@ static void set_options(struct answer *a, struct curl_slist *headers) {
 /* Too few bytes for too long, from the first moment on. */
 static bool stalled(struct answer *a) {
     const struct download_patience *patience = a->x->download->patience;
-    double now = progress_clock();
+    double now = clock_seconds();
     if (now - a->stretch_start < 1e-3 * patience->stall) {
         return false;
     }
@@ -365,7 +365,7 @@ static bool stalled(struct answer *a) {
 static CURLcode transfer(struct answer *a, CURLM *multi) {
     const struct download *d = a->x->download;
     int running = 1, left;
-    a->stretch_start = progress_clock();
+    a->stretch_start = clock_seconds();
     while (running) {
         if (curl_multi_perform(multi, &running) != CURLM_OK) {
             return CURLE_OUT_OF_MEMORY;

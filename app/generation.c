@@ -5,8 +5,8 @@
 #include "app/generation.h"
 
 #include "app/interrupt.h"
-#include "app/progress.h"
 #include "app/safe_text.h"
+#include "engine/base/clock.h"
 
 /* Where an answer's bytes go: filtered, then with quotations checked, into the text. */
 struct writer {
@@ -76,7 +76,7 @@ static bool draw_tokens(struct session *session, struct engine *engine, const st
                              "the model's output is not finite after %llu tokens",
                              (unsigned long long)session_position(session));
         }
-        g->last_seconds = progress_clock();
+        g->last_seconds = clock_seconds();
         g->first_seconds = g->tokens ? g->first_seconds : g->last_seconds;
         if (chat ? chat_ends(chat, next) : next == tokenizer_eos(t)) {
             break;
@@ -96,7 +96,7 @@ static bool draw_tokens(struct session *session, struct engine *engine, const st
 bool generate_text(struct session *session, struct engine *engine, const struct chat *chat,
                    const struct answer_options *options, struct quotations *quotations,
                    struct generation *out, struct error *error) {
-    *out = (struct generation){.first_seconds = progress_clock()};
+    *out = (struct generation){.first_seconds = clock_seconds()};
     out->last_seconds = out->first_seconds;
     struct writer w = {
         .g = out, .options = options, .filter = {.kind = SAFE_PROSE}, .quotations = quotations};

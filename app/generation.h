@@ -10,7 +10,7 @@
 struct generation {
     struct bytes text; /* owned */
     size_t tokens;
-    double first_seconds; /* progress_clock() when the first token was chosen */
+    double first_seconds; /* clock_seconds() when the first token was chosen */
     double last_seconds;
     bool stopped; /* by `show` or by the user's interrupt */
 };

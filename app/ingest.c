@@ -17,6 +17,7 @@
 #include "app/sources.h"
 #include "app/withdrawn.h"
 #include "app/workspace_memory.h"
+#include "engine/base/clock.h"
 
 struct ingest_options ingest_options_default(void) {
     return (struct ingest_options){.walk = walk_options_default(),
@@ -210,13 +211,13 @@ static bool watch_reading(void *context, size_t done, size_t total) {
                                      .stopped = r->stopped};
         o->progress(o->context, &state);
     }
-    return !r->stopped && progress_clock() - r->checkpoint < o->checkpoint_seconds;
+    return !r->stopped && clock_seconds() - r->checkpoint < o->checkpoint_seconds;
 }
 
 static bool checkpoint(struct run *r, const char *mark, struct error *error) {
     uint64_t byte = planned_byte(r->document, offset_in(r));
     bool ok = workspace_save_memory(r->w, r->document->id, byte, mark, &r->options->marks, error);
-    r->checkpoint = progress_clock();
+    r->checkpoint = clock_seconds();
     return ok;
 }
 
@@ -267,7 +268,7 @@ static bool read_document(struct run *r, struct planned *d, bool last, struct er
 
 static bool read_planned(struct workspace *w, const struct ingest_options *o,
                          struct ingest_plan *plan, struct error *error) {
-    struct run r = {.w = w, .options = o, .plan = plan, .checkpoint = progress_clock()};
+    struct run r = {.w = w, .options = o, .plan = plan, .checkpoint = clock_seconds()};
     for (size_t i = 0; i < plan->count; i++) {
         if (!read_document(&r, &plan->documents[i], i + 1 == plan->count, error)) {
             return false;
@@ -333,7 +334,7 @@ bool workspace_read_on(struct workspace *w, const struct ingest_options *options
                        struct ingest_report *report, struct error *error) {
     struct ingest_plan plan = {.stop = options->walk.stop,
                                .stop_context = options->walk.stop_context};
-    double begin = progress_clock();
+    double begin = clock_seconds();
     uint64_t from = session_position(w->session);
     bool ok = ingest_plan_make(&plan, w->store, engine_tokenizer(w->loaded.engine), w->position,
                                session_chunk(w->session), error) &&
@@ -341,7 +342,7 @@ bool workspace_read_on(struct workspace *w, const struct ingest_options *options
     report->text_tokens = plan.text_tokens;
     report->read_tokens = session_position(w->session) - from;
     report->position = session_position(w->session);
-    report->seconds = progress_clock() - begin;
+    report->seconds = clock_seconds() - begin;
     ingest_plan_finish(&plan);
     return ok;
 }

@@ -12,6 +12,7 @@
 #include "app/json.h"
 #include "app/reading.h"
 #include "app/safe_text.h"
+#include "engine/base/clock.h"
 
 static bool stop(void *context) {
     (void)context;
@@ -25,7 +26,7 @@ static void show_state(void *context, const struct ingest_state *s) {
         progress_line(&show->progress, "stopped; keeping what was read...");
         return;
     }
-    double now = progress_clock();
+    double now = clock_seconds();
     show->begin = show->begin > 0 ? show->begin : now;
     double speed = now > show->begin ? (double)s->done / (now - show->begin) : 0;
     unsigned left = speed > 0 ? (unsigned)((double)(s->total - s->done) / speed + 0.5) : 0;

@@ -9,6 +9,7 @@
 
 #include "app/interrupt.h"
 #include "app/paths.h"
+#include "engine/base/clock.h"
 
 static void print_notice(void *context, const char *text) {
     (void)context;
@@ -85,7 +86,7 @@ static bool show_reading(void *context, size_t done, size_t total) {
     (void)total;
     struct reading_watch *w = context;
     size_t read = w->before + done;
-    double elapsed = progress_clock() - w->begin;
+    double elapsed = clock_seconds() - w->begin;
     double speed = elapsed > 0 ? (double)read / elapsed : 0;
     unsigned left = speed > 0 ? (unsigned)((double)(w->total - read) / speed + 0.5) : 0;
     progress_line(&w->progress, "%s: %zu %%, %.0f tokens/s, %u:%02u left", w->label,
@@ -95,6 +96,6 @@ static bool show_reading(void *context, size_t done, size_t total) {
 
 void reading_watch_init(struct reading_watch *w, const struct options *options, size_t total) {
     *w = (struct reading_watch){
-        .watch = {show_reading, w}, .label = "reading", .begin = progress_clock(), .total = total};
+        .watch = {show_reading, w}, .label = "reading", .begin = clock_seconds(), .total = total};
     progress_init(&w->progress, options);
 }

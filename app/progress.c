@@ -9,26 +9,20 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "app/safe_text.h"
+#include "engine/base/clock.h"
 
 #define EVERY_ON_TERMINAL 0.1
 #define EVERY_ELSEWHERE 5.0
 #define LINE_MOST 400
 
-double progress_clock(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 void progress_init(struct progress *p, const struct options *options) {
     *p = (struct progress){
         .on = options->progress, .messages = !options->quiet, .terminal = isatty(STDERR_FILENO)};
     /* Where lines add up, what is soon over needs none. */
-    p->next = p->terminal ? 0 : progress_clock() + EVERY_ELSEWHERE;
+    p->next = p->terminal ? 0 : clock_seconds() + EVERY_ELSEWHERE;
 }
 
 static size_t columns(void) {
@@ -67,7 +61,7 @@ static void draw(struct progress *p, const char *raw, bool stays) {
 }
 
 void progress_line(struct progress *p, const char *format, ...) {
-    double now = progress_clock();
+    double now = clock_seconds();
     if (!p->on || now < p->next) {
         return;
     }

@@ -27,8 +27,6 @@ void progress_message(struct progress *p, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 void progress_end(struct progress *p);
 
-double progress_clock(void); /* seconds, monotonic */
-
 /* "94 MB", "1.3 GB", "812 bytes" (powers of ten). */
 #define PROGRESS_SIZE 32
 const char *progress_bytes(unsigned long long bytes, char text[PROGRESS_SIZE]);

@@ -9,6 +9,7 @@
 
 #include "app/loading.h"
 #include "app/safe_text.h"
+#include "engine/base/clock.h"
 
 void reading_report_skips(const struct skips *skips, const struct options *options) {
     struct progress progress;
@@ -71,7 +72,7 @@ bool reading_append_library(struct session *session, struct engine *engine, cons
     struct reading_watch watch;
     reading_watch_init(&watch, options, 0);
     bool ok = encode_all(&r, engine_tokenizer(engine), l, &watch.progress, error);
-    watch.begin = progress_clock();
+    watch.begin = clock_seconds();
     watch.total = r.list.count;
     for (size_t i = 0; ok && i < l->count; i++) {
         char *name = safe_text_of(l->documents[i].name, strlen(l->documents[i].name), SAFE_NAME);
@@ -83,7 +84,7 @@ bool reading_append_library(struct session *session, struct engine *engine, cons
     }
     progress_end(&watch.progress);
     if (ok) {
-        double elapsed = progress_clock() - watch.begin;
+        double elapsed = clock_seconds() - watch.begin;
         progress_message(&watch.progress,
                          "read %zu tokens of %zu documents in %.1f s (%.0f tokens/s)", r.of_text,
                          l->count, elapsed, (double)r.list.count / elapsed);

@@ -12,8 +12,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "app/progress.h"
 #include "app/worker_private.h"
+#include "engine/base/clock.h"
 
 /* ---- jobs and messages ---- */
 
@@ -191,7 +191,7 @@ void task_note(const struct task *t, const char *text) {
 }
 
 bool task_due(struct task *t) {
-    double now = progress_clock();
+    double now = clock_seconds();
     if (now - t->told < 0.2) {
         return false;
     }

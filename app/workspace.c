@@ -10,9 +10,9 @@
 #include <unistd.h>
 
 #include "app/paths.h"
-#include "app/progress.h"
 #include "app/store_index.h"
 #include "app/workspace_memory.h"
+#include "engine/base/clock.h"
 
 /* Another command's write is short; a reading of hours is not waited for. */
 static const unsigned WAIT_MS = 3000;
@@ -102,11 +102,11 @@ bool workspace_ask(struct workspace *w, const char *question, const struct answe
     o.cost_context = (void *)engine_tokenizer(w->loaded.engine);
     struct passage_index index = workspace_index(w);
     struct retrieval retrieval = {0};
-    double begin = progress_clock();
+    double begin = clock_seconds();
     bool ok = retrieve(&index, w->words, question, &o, &retrieval, error);
     answer->model_seconds = w->model_seconds;
     answer->memory_seconds = w->memory_seconds;
-    answer->retrieval_seconds = progress_clock() - begin;
+    answer->retrieval_seconds = clock_seconds() - begin;
     ok = ok && answer_question(answer, w->session, w->loaded.engine, question, &retrieval, &index,
                                w->words, options, error);
     retrieval_finish(&retrieval);

@@ -10,8 +10,8 @@
 #include <time.h>
 
 #include "app/as_of.h"
-#include "app/progress.h"
 #include "app/store_index.h"
+#include "engine/base/clock.h"
 
 /* The maker of a memory as the store wants it; the strings live in `text`. */
 struct maker_text {
@@ -197,12 +197,12 @@ bool workspace_load_memory(struct workspace *w, const struct options *options, c
     if (!store_session_get(w->store, &stored, error)) {
         return false;
     }
-    double begin = progress_clock();
+    double begin = clock_seconds();
     bool ok = load_model(w, options, &stored, error);
-    double loaded = progress_clock();
+    double loaded = clock_seconds();
     ok = ok && load_state(w, options, stored.position, mark, error);
     w->model_seconds = loaded - begin;
-    w->memory_seconds = progress_clock() - loaded;
+    w->memory_seconds = clock_seconds() - loaded;
     store_session_finish(&stored);
     return ok;
 }

@@ -6,8 +6,8 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "engine/base/clock.h"
 #include "engine/plan.h"
 #include "engine/session_private.h"
 
@@ -235,12 +235,6 @@ bool session_lend_memory(struct session *to, const struct session *from, struct 
     return true;
 }
 
-static double seconds(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
-
 /* Rows of the pass at `position`: up to the end of a unit, or all that is left if that is not a
  * whole unit more. Neither the first pass of an append nor its last is ever a short piece of a
  * longer text, so how an append is cut into passes does not change what it computes. At most
@@ -322,13 +316,13 @@ static bool catch_up(struct session *s, const struct session_watch *watch, size_
     while (standby->behind) {
         const uint64_t position = s->position - standby->behind;
         const size_t rows = rows_of_pass(s, position, standby->behind);
-        const double begin = seconds();
+        const double begin = clock_seconds();
         forward(s, position, standby->since + standby->count - standby->behind, rows);
         if (!s->engine->backend->ops->wait(s->engine->backend, error)) {
             return false;
         }
         standby->behind -= rows;
-        adapt(s, rows, seconds() - begin);
+        adapt(s, rows, clock_seconds() - begin);
         if (watch && !watch->step(watch->context, done, n)) {
             return error_set(error, ERROR_INTERRUPTED, "stopped after %zu of %zu tokens", done, n);
         }
@@ -358,7 +352,7 @@ static bool run(struct session *s, const token *ids, size_t n, float *nll,
             return false;
         }
         const size_t rows = rows_of_pass(s, s->position, n - done), next = done + rows;
-        double begin = seconds();
+        double begin = clock_seconds();
         forward(s, s->position, ids + done, rows);
         s->position += rows;
         if (nll) {
@@ -376,7 +370,7 @@ static bool run(struct session *s, const token *ids, size_t n, float *nll,
             continue;
         }
         done = next;
-        adapt(s, rows, seconds() - begin);
+        adapt(s, rows, clock_seconds() - begin);
         if (!go_on && done < n) {
             return error_set(error, ERROR_INTERRUPTED, "stopped after %zu of %zu tokens", done, n);
         }

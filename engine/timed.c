@@ -5,9 +5,9 @@
  * which are the backend's secret, are noted when they are made.
  */
 #include "engine/timed.h"
+#include "engine/base/clock.h"
 
 #include <stdlib.h>
-#include <time.h>
 
 enum operation {
     MATRICES,
@@ -52,15 +52,9 @@ static struct timed *of(const struct backend *b) {
     return (struct timed *)b->ops;
 }
 
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 static const struct backend_ops *begin(const struct backend *b) {
     struct timed *t = of(b);
-    t->begin = now();
+    t->begin = clock_seconds();
     return t->inner;
 }
 
@@ -69,7 +63,7 @@ static void end(struct backend *b, enum operation operation, double flops, doubl
     struct error error; /* stays with the device, for the wait of whoever asks */
     t->inner->wait(b, &error);
     struct engine_work *work = &t->work[operation];
-    work->seconds += now() - t->begin;
+    work->seconds += clock_seconds() - t->begin;
     work->calls++;
     work->flops += flops;
     work->bytes += bytes;

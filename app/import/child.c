@@ -4,6 +4,7 @@
  * be a copy of one thread of many, so it takes no lock that another thread could hold.
  */
 #include "app/import/child.h"
+#include "engine/base/clock.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,7 +22,6 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -131,16 +131,10 @@ static void drain(int *fd, struct bytes *to) {
     }
 }
 
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 /* Reads until both pipes are at their end. False: a limit was hit, and `error` says which. */
 static bool read_pipes(struct child *child, const struct child_limits *limits, struct bytes *out,
                        struct bytes *complaint, struct error *error) {
-    double end = now() + 2.0 * limits->cpu_seconds;
+    double end = clock_seconds() + 2.0 * limits->cpu_seconds;
     size_t before = out->size;
     while (child->out >= 0 || child->err >= 0) {
         struct pollfd fds[2] = {{.fd = child->out, .events = POLLIN},
@@ -163,7 +157,7 @@ static bool read_pipes(struct child *child, const struct child_limits *limits, s
             return error_set(error, ERROR_FAILURE, "gives more than %" PRIu64 " MiB of text",
                              limits->output_bytes >> 20);
         }
-        if (now() > end) {
+        if (clock_seconds() > end) {
             return error_set(error, ERROR_FAILURE, "took longer than %u s",
                              2 * limits->cpu_seconds);
         }

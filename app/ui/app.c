@@ -15,9 +15,9 @@
 
 #include "app/config.h"
 #include "app/paths.h"
-#include "app/progress.h"
 #include "app/ui/app_private.h"
 #include "app/words.h"
+#include "engine/base/clock.h"
 
 const struct view_ops *const app_views[VIEWS] = {
     [VIEW_ASK] = &view_ask,       [VIEW_SOURCES] = &view_sources,
@@ -161,8 +161,8 @@ static void take_messages(struct app *a) {
 static bool take_keys(struct app *a) {
     int key;
     bool any = false;
-    double until = progress_clock() + 0.03;
-    while (!a->quit && progress_clock() < until && screen_key(&key)) {
+    double until = clock_seconds() + 0.03;
+    while (!a->quit && clock_seconds() < until && screen_key(&key)) {
         app_key(a, key);
         any = true;
     }

@@ -8,11 +8,12 @@
 
 #include "app/progress.h"
 #include "app/ui/app_private.h"
+#include "engine/base/clock.h"
 
 /* ---- how far a job is ---- */
 
 void app_progress(const struct activity *p, char *text, size_t size) {
-    double elapsed = progress_clock() - p->begin;
+    double elapsed = clock_seconds() - p->begin;
     double speed = elapsed > 0.5 ? (double)(p->done - p->begun) / elapsed : 0;
     bool tokens = p->job < JOB_GET;
     if (p->total == 0) {
@@ -54,7 +55,7 @@ static void activity_end(struct activity *p) {
 
 static void activity_progress(struct activity *p, const struct message *m) {
     if (p->total == 0) {
-        p->begin = progress_clock();
+        p->begin = clock_seconds();
         p->begun = m->done;
     }
     p->done = m->done > p->done ? m->done : p->done;

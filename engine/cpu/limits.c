@@ -7,8 +7,8 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "engine/base/clock.h"
 #include "engine/base/pool.h"
 #include "engine/cpu/kernels.h"
 #include "engine/engine.h"
@@ -35,12 +35,6 @@ struct work {
     const uint64_t *memory;
     uint64_t *sums; /* [pieces]: so that nothing is left out */
 };
-
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static void multiply(void *context, size_t index, size_t thread) {
     const struct work *c = context;
@@ -73,9 +67,9 @@ static void read_piece(void *context, size_t index, size_t thread) {
 static double fastest(struct pool *pool, size_t count, pool_task *task, struct work *c) {
     double best = 0;
     for (size_t repeat = 0; repeat < REPEATS; repeat++) {
-        const double begin = now();
+        const double begin = clock_seconds();
         pool_run(pool, count, task, c);
-        const double spent = now() - begin;
+        const double spent = clock_seconds() - begin;
         best = repeat == 0 || spent < best ? spent : best;
     }
     return best;
