@@ -9,6 +9,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "engine/base/floats.h"
+
 /* cost [count][count], INFINITY on the diagonal and wherever a point is gone; a lower bound of what
  * merging a point costs, and with which it costs that. Where a point's nearest was merged it is
  * itself, for unknown, until it is looked for again. */
@@ -23,28 +25,18 @@ struct costs {
     int32_t *seen;        /* the merges that a row knows of */
 };
 
-static size_t rounded(size_t n) {
-    return (n + 15) / 16 * 16;
-}
-
-static float *take(float **at, size_t floats) {
-    float *here = *at;
-    *at += rounded(floats);
-    return here;
-}
-
 static int32_t *take_numbers(float **at, size_t n) {
-    return (int32_t *)(void *)take(at, n);
+    return (int32_t *)(void *)floats_take(at, n);
 }
 
 static struct costs costs_in(float *scratch, size_t n, size_t width) {
     struct costs c = {.count = n};
-    c.cost = take(&scratch, n * n);
-    c.mean = take(&scratch, 2 * width);
-    c.centred = take(&scratch, n * 2 * width);
-    c.squares = take(&scratch, n);
-    c.slacks = take(&scratch, n);
-    c.bounds = take(&scratch, n);
+    c.cost = floats_take(&scratch, n * n);
+    c.mean = floats_take(&scratch, 2 * width);
+    c.centred = floats_take(&scratch, n * 2 * width);
+    c.squares = floats_take(&scratch, n);
+    c.slacks = floats_take(&scratch, n);
+    c.bounds = floats_take(&scratch, n);
     c.nearest = take_numbers(&scratch, n);
     c.into = take_numbers(&scratch, n);
     c.gone = take_numbers(&scratch, n);
@@ -53,8 +45,8 @@ static struct costs costs_in(float *scratch, size_t n, size_t width) {
 }
 
 size_t merge_scratch(size_t count, size_t width) {
-    return rounded(count * count) + rounded(2 * width) + rounded(count * 2 * width) +
-           7 * rounded(count);
+    return floats_rounded(count * count) + floats_rounded(2 * width) +
+           floats_rounded(count * 2 * width) + 7 * floats_rounded(count);
 }
 
 /* ---- the costs of all pairs ---- */

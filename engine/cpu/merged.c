@@ -7,6 +7,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "engine/base/floats.h"
 #include "engine/cpu/merge.h"
 #include "engine/cpu/view.h"
 
@@ -22,17 +23,14 @@ struct merged {
     size_t panels;               /* tasks per head */
 };
 
-static size_t rounded(size_t n) {
-    return (n + 15) / 16 * 16;
-}
-
 static size_t points_room(const struct window_shape *s) {
     return s->merge + s->chunk;
 }
 
 bool cpu_merged_prepare(struct cpu_backend *b, const struct window_shape *s) {
     const size_t points = points_room(s), e = s->head_dim;
-    const size_t floats = rounded(points * 2 * e) + rounded(points) + merge_scratch(points, e);
+    const size_t floats =
+        floats_rounded(points * 2 * e) + floats_rounded(points) + merge_scratch(points, e);
     b->merging.head_floats = floats > b->merging.head_floats ? floats : b->merging.head_floats;
     return s->merge == 0 ||
            cpu_reserve(&b->merging.heads, s->kv_heads * b->merging.head_floats * sizeof(float));
@@ -41,9 +39,9 @@ bool cpu_merged_prepare(struct cpu_backend *b, const struct window_shape *s) {
 /* A head's points; *scratch is what merge.h asks for. */
 static struct merge_points points_of(const struct merged *c, size_t m, float **scratch) {
     const struct window_shape *s = c->step->shape;
-    float *points = c->b->merging.heads.data + m * c->b->merging.head_floats;
-    float *counts = points + rounded(points_room(s) * 2 * s->head_dim);
-    *scratch = counts + rounded(points_room(s));
+    *scratch = c->b->merging.heads.data + m * c->b->merging.head_floats;
+    float *points = floats_take(scratch, points_room(s) * 2 * s->head_dim);
+    float *counts = floats_take(scratch, points_room(s));
     return (struct merge_points){points, counts, c->count, s->head_dim};
 }
 

@@ -7,6 +7,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "engine/base/floats.h"
 #include "engine/model.h"
 
 void attention_store(const struct attention_pass *p, size_t from, size_t rows) {
@@ -23,23 +24,18 @@ void attention_store(const struct attention_pass *p, size_t from, size_t rows) {
     }
 }
 
-/* A multiple of 16, so that rows of scores start on a cache line. */
-static size_t rounded(size_t n) {
-    return (n + 15) / 16 * 16;
-}
-
 size_t attention_scratch(const struct attention_pass *p) {
     const size_t C = p->chunk, e = p->head_dim;
     const size_t rest = p->kernels->attention_scratch_bytes(p->length, e) / sizeof(float);
-    return rounded(C * e) + C * rounded(p->length) + rounded(rest) + 16;
+    return floats_rounded(C * e) + C * floats_rounded(p->length) + floats_rounded(rest) + 16;
 }
 
 void attention_block(const struct attention_pass *p, size_t h, size_t t, float *scratch) {
     const struct kernels *k = p->kernels;
     const size_t e = p->head_dim, H = p->heads, C = p->chunk, end = t + C;
-    const size_t m = h / (H / p->kv_heads), ld = rounded(p->length), row = H * e;
+    const size_t m = h / (H / p->kv_heads), ld = floats_rounded(p->length), row = H * e;
     const uint16_t *keys = p->keys + m * p->length * e, *values = p->values + m * p->length * e;
-    float *q = scratch, *scores = q + rounded(C * e), *rest = scores + C * ld;
+    float *q = scratch, *scores = q + floats_rounded(C * e), *rest = scores + C * ld;
     const float scale = p->rope->magnitude * p->rope->magnitude / sqrtf((float)e);
 
     for (size_t i = 0; i < C; i++) {

@@ -7,12 +7,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "engine/base/floats.h"
 #include "engine/model.h"
-
-/* A multiple of 16, so that rows start on a cache line. */
-static size_t rounded(size_t n) {
-    return (n + 15) / 16 * 16;
-}
 
 /* One chunk's work for one head. Columns are the far tokens (sinks, then kept, then merged), then
  * the window's positions [low, t + C). */
@@ -27,16 +23,10 @@ struct block {
 
 size_t attention_back_scratch(const struct kernels *k, const struct window_shape *s) {
     const size_t C = s->chunk, e = s->head_dim, far = s->sinks + s->keep + s->merge,
-                 ld = rounded(far + window_ring(s));
-    return 2 * rounded(2 * s->merge * e) + 3 * rounded(C * e) + 2 * C * ld + rounded(far * e) +
-           2 * rounded(far * e / 2 + 1) +
-           rounded(k->attention_scratch_bytes(ld, e) / sizeof(float)) + 16;
-}
-
-static float *take(float **at, size_t floats) {
-    float *here = *at;
-    *at += rounded(floats);
-    return here;
+                 ld = floats_rounded(far + window_ring(s));
+    return 2 * floats_rounded(2 * s->merge * e) + 3 * floats_rounded(C * e) + 2 * C * ld +
+           floats_rounded(far * e) + 2 * floats_rounded(far * e / 2 + 1) +
+           floats_rounded(k->attention_scratch_bytes(ld, e) / sizeof(float)) + 16;
 }
 
 static struct block block_of(const struct attention_back *b, size_t h, size_t t, float *scratch) {
@@ -51,15 +41,15 @@ static struct block block_of(const struct attention_back *b, size_t h, size_t t,
                       .retirement = t >= window_ring(s) ? (t - window_ring(s)) / C : 0,
                       .near = t + C - begin,
                       .scale = b->rope->magnitude * b->rope->magnitude / sqrtf((float)e)};
-    o.ld = rounded(o.far + o.near);
-    o.q = take(&scratch, C * e);
-    o.dout = take(&scratch, C * e);
-    o.dq = take(&scratch, C * e);
-    o.p = take(&scratch, C * o.ld);
-    o.ds = take(&scratch, C * o.ld);
-    o.dfar = take(&scratch, o.far * e);
-    o.far_keys = (uint16_t *)(void *)take(&scratch, o.far * e / 2 + 1);
-    o.far_values = (uint16_t *)(void *)take(&scratch, o.far * e / 2 + 1);
+    o.ld = floats_rounded(o.far + o.near);
+    o.q = floats_take(&scratch, C * e);
+    o.dout = floats_take(&scratch, C * e);
+    o.dq = floats_take(&scratch, C * e);
+    o.p = floats_take(&scratch, C * o.ld);
+    o.ds = floats_take(&scratch, C * o.ld);
+    o.dfar = floats_take(&scratch, o.far * e);
+    o.far_keys = (uint16_t *)(void *)floats_take(&scratch, o.far * e / 2 + 1);
+    o.far_values = (uint16_t *)(void *)floats_take(&scratch, o.far * e / 2 + 1);
     o.rest = scratch;
     return o;
 }
@@ -215,7 +205,8 @@ void attention_back_head(const struct attention_back *b, size_t h, float *scratc
     const struct window_shape *s = b->shape;
     const size_t C = s->chunk, e = s->head_dim, H = s->heads;
     float *dk = b->head_dk + h * b->length * e, *dv = b->head_dv + h * b->length * e;
-    float *merged = take(&scratch, 2 * s->merge * e), *before = take(&scratch, 2 * s->merge * e);
+    float *merged = floats_take(&scratch, 2 * s->merge * e),
+          *before = floats_take(&scratch, 2 * s->merge * e);
     memset(dk, 0, b->length * e * sizeof *dk);
     memset(dv, 0, b->length * e * sizeof *dv);
     memset(merged, 0, 2 * s->merge * e * sizeof *merged);

@@ -7,21 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/base/floats.h"
 #include "engine/finetune/attention_back.h"
 #include "engine/finetune/frozen.h"
 #include "engine/finetune/student_private.h"
 
 /* ---- memory ---- */
-
-static size_t rounded(size_t floats) {
-    return (floats + 15) / 16 * 16;
-}
-
-static float *take(float **at, size_t floats) {
-    float *here = *at;
-    *at = here ? here + rounded(floats) : NULL;
-    return here;
-}
 
 static size_t widest(const struct model_config *c) {
     const size_t Q = (size_t)c->heads * c->head_dim, d = c->width, f = c->ffn_width;
@@ -29,13 +20,15 @@ static size_t widest(const struct model_config *c) {
 }
 
 static size_t layer_floats(const struct model_config *c, size_t L) {
-    return rounded(L * c->width) + rounded(L * c->heads * c->head_dim) + rounded(L * c->heads);
+    return floats_rounded(L * c->width) + floats_rounded(L * c->heads * c->head_dim) +
+           floats_rounded(L * c->heads);
 }
 
 static size_t step_floats(const struct model_config *c, size_t L) {
     const size_t Q = (size_t)c->heads * c->head_dim, K = (size_t)c->kv_heads * c->head_dim;
-    return 2 * rounded(L * c->width) + rounded(L * c->ffn_width) + 4 * rounded(L * Q) +
-           rounded(L * c->heads) + 2 * rounded(L * K) + rounded(FROZEN_ROWS * widest(c));
+    return 2 * floats_rounded(L * c->width) + floats_rounded(L * c->ffn_width) +
+           4 * floats_rounded(L * Q) + floats_rounded(L * c->heads) + 2 * floats_rounded(L * K) +
+           floats_rounded(FROZEN_ROWS * widest(c));
 }
 
 /* Points of a head, if tokens are merged. */
@@ -52,7 +45,7 @@ static size_t layer_lists(const struct window_shape *most, size_t L) {
 /* Floats of a layer's merged_share and merged_weight; and of a layer's merged keys, or values. */
 static size_t merged_floats(const struct window_shape *most, size_t L) {
     const size_t all = L / most->chunk * most->kv_heads;
-    return rounded(all * points_room(most)) + rounded(all * most->merge);
+    return floats_rounded(all * points_room(most)) + floats_rounded(all * most->merge);
 }
 
 static size_t merged_halves(const struct window_shape *most, size_t L) {
@@ -63,7 +56,7 @@ size_t student_bytes(const struct model_config *c, size_t L, const struct window
                      size_t threads) {
     return sizeof(float) *
                (c->layers * (layer_floats(c, L) + layer_lists(most, L) + merged_floats(most, L)) +
-                2 * rounded(merged_halves(most, L)) + step_floats(c, L) + 2 * L * c->width) +
+                2 * floats_rounded(merged_halves(most, L)) + step_floats(c, L) + 2 * L * c->width) +
            kl_bytes(c->vocabulary, threads);
 }
 
@@ -75,30 +68,30 @@ static void lay(struct student *s, const struct window_shape *most) {
     uint32_t *list = s->lists;
     for (size_t l = 0; l < c->layers; l++) {
         struct student_layer *y = &s->layers[l];
-        y->x = take(&at, L * c->width);
-        y->swa = take(&at, L * Q);
-        y->trace.lse = take(&at, L * c->heads);
+        y->x = floats_take(&at, L * c->width);
+        y->swa = floats_take(&at, L * Q);
+        y->trace.lse = floats_take(&at, L * c->heads);
         y->trace.kept = list;
         y->trace.written = y->trace.kept + L / C * M * most->keep;
         y->trace.written_count = y->trace.written + L / C * M * C;
         y->trace.merged_into = y->trace.written_count + L / C;
-        y->trace.merged_share = take(&at, L / C * M * points_room(most));
-        y->trace.merged_weight = take(&at, L / C * M * most->merge);
+        y->trace.merged_share = floats_take(&at, L / C * M * points_room(most));
+        y->trace.merged_weight = floats_take(&at, L / C * M * most->merge);
         list += layer_lists(most, L);
     }
-    s->dx = take(&at, L * c->width);
-    s->d_normed = take(&at, L * c->width);
-    s->d_network = take(&at, L * c->ffn_width);
-    s->d_swa = take(&at, L * Q);
-    s->d_q = take(&at, L * Q);
-    s->head_dk = take(&at, L * Q);
-    s->head_dv = take(&at, L * Q);
-    s->d_lse = take(&at, L * c->heads);
-    s->d_k = take(&at, L * K);
-    s->d_v = take(&at, L * K);
-    s->expanded = take(&at, FROZEN_ROWS * widest(c));
-    s->merged.merged_keys = (uint16_t *)(void *)take(&at, merged_halves(most, L));
-    s->merged.merged_values = (uint16_t *)(void *)take(&at, merged_halves(most, L));
+    s->dx = floats_take(&at, L * c->width);
+    s->d_normed = floats_take(&at, L * c->width);
+    s->d_network = floats_take(&at, L * c->ffn_width);
+    s->d_swa = floats_take(&at, L * Q);
+    s->d_q = floats_take(&at, L * Q);
+    s->head_dk = floats_take(&at, L * Q);
+    s->head_dv = floats_take(&at, L * Q);
+    s->d_lse = floats_take(&at, L * c->heads);
+    s->d_k = floats_take(&at, L * K);
+    s->d_v = floats_take(&at, L * K);
+    s->expanded = floats_take(&at, FROZEN_ROWS * widest(c));
+    s->merged.merged_keys = (uint16_t *)(void *)floats_take(&at, merged_halves(most, L));
+    s->merged.merged_values = (uint16_t *)(void *)floats_take(&at, merged_halves(most, L));
 }
 
 bool student_init(struct student *s, struct teacher *teacher, const struct branch_shape *shape,
@@ -108,7 +101,7 @@ bool student_init(struct student *s, struct teacher *teacher, const struct branc
     const size_t L = teacher->capacity;
     *s = (struct student){.teacher = teacher, .shape = shape};
     const size_t floats = c->layers * (layer_floats(c, L) + merged_floats(most, L)) +
-                          2 * rounded(merged_halves(most, L)) + step_floats(c, L);
+                          2 * floats_rounded(merged_halves(most, L)) + step_floats(c, L);
     s->layers = calloc(c->layers, sizeof *s->layers);
     s->memory = aligned_alloc(64, floats * sizeof *s->memory);
     s->lists = calloc(c->layers * layer_lists(most, L), sizeof *s->lists);
