@@ -10,7 +10,7 @@
 #include "engine/model.h"
 
 /* The form of the memory that this program computes; a file of another one is refused. */
-enum { ADAPTER_SPEC = 3 };
+enum { ADAPTER_SPEC = 4 };
 
 /* One layer's branch, fp32. H query heads, M memory heads, e head_dim, d width, f memory width.
  * What belongs to the fast weights is NULL where the memory width is 0. */

@@ -91,7 +91,7 @@ bool engine_measure_limits(size_t threads, struct engine_limits *limits, struct 
 /* Defaults of a session. */
 enum {
     SESSION_WINDOW = 2048,
-    SESSION_KEEP = 512,
+    SESSION_KEEP = 1024,
     SESSION_MERGE = 256,
     SESSION_SINKS = 4,
     SESSION_CHUNK = 64

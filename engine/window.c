@@ -83,6 +83,10 @@ uint32_t window_kept_at(const struct window_shape *s, uint64_t t) {
     return left < s->keep ? (uint32_t)left : s->keep;
 }
 
+float window_score_stays(const struct window_shape *s) {
+    return 1 - (float)s->chunk / (float)s->window;
+}
+
 uint64_t window_written_at(const struct window_shape *s, uint64_t t) {
     return left_at(s, t) - window_kept_at(s, t);
 }

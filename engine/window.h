@@ -7,7 +7,7 @@
  *
  * When chunk t (a multiple of C) begins, the block [t-W-C, t-W) leaves the ring. Its first S tokens
  * become the sinks if it is the first block; the others compete with the kept tokens of their head
- * for B places, by the attention that they received; the losers go into the memory. So a token is
+ * for B places, by what they gave to attention of late; the losers go into the memory. So a token is
  * in exactly one place: ring, sinks, kept, or memory. The memory is G merged tokens, each the mean
  * of many, and, with an adapter, its fast weights. This file is the arithmetic of that, the same
  * for every backend: no data moves here.
@@ -84,6 +84,10 @@ uint32_t window_sinks_at(const struct window_shape *s, uint64_t t);
 uint32_t window_kept_at(const struct window_shape *s, uint64_t t);
 /* Tokens per head that are in the memory. */
 uint64_t window_written_at(const struct window_shape *s, uint64_t t);
+/* What stays of a kept token's score when a chunk begins, 1 - C/W: it goes on receiving attention,
+ * and in the end its score is that of the last W tokens or so, as for a token that leaves the ring.
+ */
+float window_score_stays(const struct window_shape *s);
 /* Places in use, of G: what is written takes places of its own until there are none, then all are
  * merged into half as many. Merging compares all pairs, so it is done at once for many. */
 uint32_t window_merged_at(const struct window_shape *s, uint64_t t);

@@ -2,27 +2,43 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Tokens compete for the kept places of their head: `before` kept ones (contestant = place), then
-// the `fresh` ones of the block. The `drops` that go (the lowest scores; of equals the later) are
-// listed in rising order. A workgroup takes a head: it finds the highest score that goes, digit by
-// digit, then goes through the contestants in order.
+// the `fresh` ones of the block. The `drops` that go (the lowest worth, score times length of the
+// value; of equals the later) are listed in rising order. A workgroup takes a head: it finds the
+// highest worth that goes, digit by digit, then goes through the contestants in order.
 #extension GL_GOOGLE_include_directive : require
 #include "lib/memory.glsl"
+#include "lib/half.glsl"
 
 const uint THREADS = 256;
 
 layout(local_size_x = THREADS) in;
 layout(push_constant) uniform Push {
     Floats scores; // [M][slots]
+    Words values;  // f16 [M][slots][e]
+    Floats worth;  // [M][most]: of the contestants
     Words gone;    // [M][1 + C]: how many of the kept ones go, then who goes
-    uint slots, kept_slot, fresh_slot, before, fresh, drops, chunk;
+    uint slots, kept_slot, fresh_slot, before, fresh, drops, chunk, most, head_dim;
+    float stays; // of a kept token's score
 };
 
 shared uint counts[THREADS];
 shared uint chosen, below; // the digit, and how many contestants go by a smaller one
 
-// Orders like the score, as an unsigned number.
+void weigh(uint m, uint i) {
+    uint slot = m * slots + (i < before ? kept_slot + i : fresh_slot + i - before);
+    float square = 0;
+    for (uint w = 0; w < head_dim / 2; w++) {
+        vec2 pair = halves_of(values.at[slot * (head_dim / 2) + w]);
+        square += dot(pair, pair);
+    }
+    float score = i < before ? scores.at[slot] * stays : scores.at[slot];
+    scores.at[slot] = score;
+    worth.at[m * most + i] = score * sqrt(square);
+}
+
+// Orders like the worth, as an unsigned number.
 uint key_of(uint m, uint i) {
-    float v = scores.at[m * slots + (i < before ? kept_slot + i : fresh_slot + i - before)];
+    float v = worth.at[m * most + i];
     uint bits = floatBitsToUint(v == 0 ? 0 : v);
     return bits ^ ((bits & 0x80000000u) != 0 ? 0xffffffffu : 0x80000000u);
 }
@@ -42,6 +58,9 @@ void prefix_sums() {
 void main() {
     uint m = gl_WorkGroupID.x, thread = gl_LocalInvocationID.x, total = before + fresh;
     uint list = m * (1 + chunk);
+    for (uint i = thread; i < total; i += THREADS) { // each thread reads what it has written
+        weigh(m, i);
+    }
     if (drops == 0) {
         if (thread == 0) {
             gone.at[list] = 0;
@@ -69,7 +88,7 @@ void main() {
         left -= below;
         barrier();
     }
-    // Of the scores that equal the limit the last `left` go: all but the first `spared`.
+    // Of those whose worth equals the limit the last `left` go: all but the first `spared`.
     uint equal = counts[limit & 255] - ((limit & 255) == 0 ? 0 : counts[(limit & 255) - 1]);
     uint spared = equal - left, smaller_seen = 0, equal_seen = 0;
     for (uint first = 0; first < total; first += THREADS) {

@@ -68,17 +68,18 @@ static void weigh_merged(const struct attend *c, size_t h, size_t row, float *s,
     }
 }
 
-/* sum += weight * shares of the ring's slots in [begin, end), except of the positions in
- * (p - WINDOW_SCORE_DELAY, p]. */
+/* sum += shares of the slots in [begin, end) that hold kept tokens or the ring's, of these except
+ * the positions in (p - WINDOW_SCORE_DELAY, p]. */
 static void add_scores(const struct cpu_backend *b, const struct view *v, uint64_t p,
                        const float *shares, size_t begin, size_t end, float *sum) {
-    end = end < v->ring ? end : v->ring;
     size_t delay = p + 1 < WINDOW_SCORE_DELAY ? (size_t)p + 1 : WINDOW_SCORE_DELAY;
     size_t near = (p + 1 - delay) % v->ring, past = near + delay; /* may run over the ring's end */
-    /* Counted slots: [past - ring, near) if the near ones wrap, else [0, near) and [past, ring). */
-    size_t spans[2][2] = {{past > v->ring ? past - v->ring : 0, near},
-                          {past < v->ring ? past : v->ring, v->ring}};
-    for (size_t i = 0; i < 2; i++) {
+    const size_t kept = v->ring + v->s.sinks;
+    /* Of the ring [past - ring, near) if the near ones wrap, else [0, near) and [past, ring). */
+    size_t spans[3][2] = {{past > v->ring ? past - v->ring : 0, near},
+                          {past < v->ring ? past : v->ring, v->ring},
+                          {kept, kept + v->s.keep}};
+    for (size_t i = 0; i < 3; i++) {
         size_t from = spans[i][0] > begin ? spans[i][0] : begin;
         size_t to = spans[i][1] < end ? spans[i][1] : end;
         if (from < to) {
@@ -112,8 +113,8 @@ static void attend_block(void *context, size_t index, size_t thread) {
         }
     }
     k->scores(q, all, e, v->keys + m * v->slots * e, n, e, c->scale, s, v->slots, rest);
-    float *sum = c->b->sums.data + index * v->ring;
-    memset(sum, 0, v->ring * sizeof *sum);
+    float *sum = c->b->sums.data + index * v->slots;
+    memset(sum, 0, v->slots * sizeof *sum);
     for (size_t i = 0; i < all; i++) {
         float *row = s + i * v->slots;
         hide_future(v, p + i / R, row, 0, n);
@@ -134,7 +135,7 @@ static void sum_scores(void *context, size_t m, size_t thread) {
     const struct attend *c = context;
     const struct view *v = &c->v;
     for (size_t i = m * c->blocks; i < (m + 1) * c->blocks; i++) {
-        c->b->kernels->add(v->scores + m * v->slots, c->b->sums.data + i * v->ring, v->ring);
+        c->b->kernels->add(v->scores + m * v->slots, c->b->sums.data + i * v->slots, v->slots);
     }
 }
 
@@ -230,13 +231,13 @@ size_t cpu_attention_scratch(const struct cpu_backend *b, const struct window_sh
     const size_t slots = slots_room(window_slots(s)), e = s->head_dim;
     const size_t queries = task_rows(s) * (s->heads / s->kv_heads);
     return queries * (2 * e + slots) + 2 * 16 +
-           b->kernels->attention_scratch_bytes(slots, e) / sizeof(float) + s->chunk;
+           b->kernels->attention_scratch_bytes(slots, e) / sizeof(float);
 }
 
 bool cpu_attention_prepare(struct cpu_backend *b, const struct window_shape *s) {
     size_t H = s->heads, M = s->kv_heads, C = s->chunk, e = s->head_dim, slots = window_slots(s);
     size_t blocks = (C + task_rows(s) - 1) / task_rows(s), segments = slots / SEGMENT + 1;
-    size_t sums = M * blocks * window_ring(s) + H * segments;
+    size_t sums = M * blocks * slots + H * segments;
     return cpu_reserve(&b->sums, sums * 4) && cpu_reserve(&b->shares, H * slots * 4) &&
            cpu_reserve(&b->parts, H * segments * e * 4) && cpu_reserve(&b->lse, C * H * 4) &&
            cpu_reserve(&b->leaving.keys, M * C * e * 4) &&

@@ -42,6 +42,7 @@ static bool cpu_prepare(struct backend *backend, const struct window_shape *shap
     const struct kernels *k = b->kernels;
     size_t scratch = larger(k->batch.scratch_bytes(widest), k->single.scratch_bytes(widest));
     scratch = larger(scratch, cpu_attention_scratch(b, shape) * sizeof(float));
+    scratch = larger(scratch, cpu_retire_scratch(shape) * sizeof(float));
     scratch = larger(scratch, cpu_memory_scratch(shape) * sizeof(float));
     b->scratch_bytes = larger(b->scratch_bytes, (scratch + 63) / 64 * 64);
     size_t packed = rows * larger(k->batch.packed_bytes(widest), k->single.packed_bytes(widest));

@@ -45,7 +45,7 @@ struct cpu_backend {
     size_t scratch_bytes;
     struct buffer packed; /* activations as a product wants them */
     struct buffer ones;   /* the weight of a norm that has none */
-    struct buffer sums;   /* window_attend: attention per task and ring slot */
+    struct buffer sums;   /* window_attend: attention per task and slot */
     struct buffer shares; /* window_attend of one row: [H][slots] */
     struct buffer parts;  /* window_attend of one row: [H][segments][e] */
     struct buffer lse;    /* [C][H]: log-sum-exp of the rows of the last window_attend */
@@ -70,6 +70,7 @@ size_t cpu_chunk_row(const struct cpu_backend *b, const struct window_shape *s, 
 float *cpu_scratch(struct cpu_backend *b, size_t thread);
 /* Floats of scratch that an operation needs per thread. */
 size_t cpu_attention_scratch(const struct cpu_backend *b, const struct window_shape *s);
+size_t cpu_retire_scratch(const struct window_shape *s); /* of window_retire */
 size_t cpu_memory_scratch(const struct window_shape *s);
 /* Makes room in b's own buffers for an operation on this shape. */
 bool cpu_attention_prepare(struct cpu_backend *b, const struct window_shape *s);

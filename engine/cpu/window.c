@@ -8,6 +8,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "engine/base/floats.h"
 #include "engine/cpu/view.h"
 
 /* ---- turns ---- */
@@ -52,33 +53,22 @@ size_t cpu_chunk_row(const struct cpu_backend *b, const struct window_shape *s, 
 
 /* ---- a block leaves ---- */
 
-/* Tokens that compete for the kept places: those kept so far (index = place), then the block's. */
-struct contest {
-    const float *kept;  /* scores of the kept, [count] */
-    const float *fresh; /* scores of the block's tokens */
-    size_t count;
-};
-
-static float score_of(const struct contest *c, uint32_t i) {
-    return i < c->count ? c->kept[i] : c->fresh[i - c->count];
+/* Tokens compete for the kept places: those kept so far (index = place), then the block's. i goes
+ * before j: the lower worth, and of equal ones the later. */
+static bool goes_first(const float *worth, uint32_t i, uint32_t j) {
+    return worth[i] < worth[j] || (worth[i] == worth[j] && i > j);
 }
 
-/* i goes before j: the lower score, and of equal scores the later. */
-static bool goes_first(const struct contest *c, uint32_t i, uint32_t j) {
-    float a = score_of(c, i), b = score_of(c, j);
-    return a < b || (a == b && i > j);
-}
-
-static void sift_down(const struct contest *c, uint32_t *heap, size_t n) {
+static void sift_down(const float *worth, uint32_t *heap, size_t n) {
     for (size_t at = 0;;) {
         size_t child = 2 * at + 1;
         if (child >= n) {
             return;
         }
-        if (child + 1 < n && goes_first(c, heap[child], heap[child + 1])) {
+        if (child + 1 < n && goes_first(worth, heap[child], heap[child + 1])) {
             child++;
         }
-        if (!goes_first(c, heap[at], heap[child])) {
+        if (!goes_first(worth, heap[at], heap[child])) {
             return;
         }
         uint32_t moved = heap[at];
@@ -88,8 +78,8 @@ static void sift_down(const struct contest *c, uint32_t *heap, size_t n) {
     }
 }
 
-static void sift_up(const struct contest *c, uint32_t *heap, size_t at) {
-    while (at && goes_first(c, heap[(at - 1) / 2], heap[at])) {
+static void sift_up(const float *worth, uint32_t *heap, size_t at) {
+    while (at && goes_first(worth, heap[(at - 1) / 2], heap[at])) {
         uint32_t moved = heap[at];
         heap[at] = heap[(at - 1) / 2];
         heap[(at - 1) / 2] = moved;
@@ -99,15 +89,15 @@ static void sift_up(const struct contest *c, uint32_t *heap, size_t at) {
 
 /* The `drop` of `n` contestants that go, in rising order of index. A heap holds the best of those
  * that go so far on top. */
-static void choose_dropped(const struct contest *c, size_t n, uint32_t *out, size_t drop) {
+static void choose_dropped(const float *worth, size_t n, uint32_t *out, size_t drop) {
     size_t held = 0;
     for (uint32_t i = 0; drop && i < n; i++) {
         if (held < drop) {
             out[held] = i;
-            sift_up(c, out, held++);
-        } else if (goes_first(c, i, out[0])) {
+            sift_up(worth, out, held++);
+        } else if (goes_first(worth, i, out[0])) {
             out[0] = i;
-            sift_down(c, out, held);
+            sift_down(worth, out, held);
         }
     }
     for (size_t i = 1; i < drop; i++) { /* few, so insertion sort */
@@ -184,6 +174,21 @@ static void clip_distances(struct cpu_backend *b, struct view *v, size_t m, uint
     }
 }
 
+/* worth[i] of the tokens in slots [from, from + n) of head m: score times length of the value. */
+static void weigh(const struct cpu_backend *b, const struct view *v, size_t m, size_t from,
+                  size_t n, float *worth) {
+    const size_t e = v->s.head_dim, first = m * v->slots + from;
+    float value[MODEL_MAX_HEAD];
+    for (size_t i = 0; i < n; i++) {
+        b->kernels->from_f16(value, v->values + (first + i) * e, e);
+        worth[i] = v->scores[first + i] * sqrtf(b->kernels->square_sum(value, e));
+    }
+}
+
+size_t cpu_retire_scratch(const struct window_shape *s) {
+    return floats_rounded(s->keep + s->chunk) + s->chunk;
+}
+
 static void retire_head(void *context, size_t m, size_t thread) {
     const struct retire *c = context;
     struct cpu_backend *b = c->b;
@@ -196,11 +201,14 @@ static void retire_head(void *context, size_t m, size_t thread) {
     }
     size_t fresh = v.s.chunk - sinks, before = window_kept_at(&v.s, t - v.s.chunk),
            after = window_kept_at(&v.s, t);
-    float *scores = v.scores + m * v.slots;
-    struct contest contest = {scores + v.ring + S, scores + base + sinks, before};
-    uint32_t *gone = (uint32_t *)(void *)cpu_scratch(b, thread);
+    float *scratch = cpu_scratch(b, thread);
+    float *worth = floats_take(&scratch, v.s.keep + v.s.chunk);
+    uint32_t *gone = (uint32_t *)(void *)scratch;
     size_t drops = before + fresh - after;
-    choose_dropped(&contest, before + fresh, gone, drops);
+    b->kernels->scale(v.scores + m * v.slots + v.ring + S, window_score_stays(&v.s), before);
+    weigh(b, &v, m, v.ring + S, before, worth);
+    weigh(b, &v, m, base + sinks, fresh, worth + before);
+    choose_dropped(worth, before + fresh, gone, drops);
 
     size_t kept_gone = 0; /* the first of `gone` are kept ones: their places become free */
     while (kept_gone < drops && gone[kept_gone] < before) {

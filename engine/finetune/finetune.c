@@ -15,8 +15,8 @@ static const double WARM_UP = 8;       /* steps */
 static const double LEAST_RATE = 0.05; /* share of the highest, at the end */
 
 size_t finetune_merge(const struct finetune *f, size_t window) {
-    const size_t most = window < WINDOW_MAX_MERGE ? window : WINDOW_MAX_MERGE;
-    return f->options.width ? 0 : most;
+    const size_t half = window / 2;
+    return f->options.width ? 0 : half < WINDOW_MAX_MERGE ? half : WINDOW_MAX_MERGE;
 }
 
 struct window_shape finetune_shape(const struct finetune *f, const struct finetune_sequence *s) {

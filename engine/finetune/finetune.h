@@ -45,7 +45,7 @@ struct finetune_sequence {
     size_t length;    /* a multiple of C, at most L */
     size_t window;    /* W: one of finetune_window, or of the half length's */
     size_t keep;      /* B: 0, or W where options.kept. Where the memory width is 0,
-                       * G is W, as far as that may be; else 0 */
+                       * G is W / 2, as far as that may be; else 0 */
 };
 /* Windows that sequences are trained with: a 16th, an 8th and a quarter of the length. */
 enum { FINETUNE_WINDOWS = 3 };

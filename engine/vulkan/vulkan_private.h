@@ -62,6 +62,7 @@ struct vulkan_backend {
     struct buffer *departed, *clipped; /* as in cpu.h */
     struct buffer *parts;              /* window_attend: see shaders/window_merge.comp */
     struct buffer *lse;                /* [C][H] of the last window_attend */
+    struct buffer *worth;              /* [M][B + C]: window_choose */
     struct buffer *gone;               /* [M][1 + C]: window_choose */
     struct buffer *leaving;            /* [M][C][2e + 2]: window_drop */
     struct vulkan_merged merged;

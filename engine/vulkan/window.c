@@ -95,13 +95,14 @@ bool vulkan_window_prepare(struct vulkan_backend *b, const struct window_shape *
            vulkan_reserve(b, &b->clipped, turns, error) &&
            vulkan_reserve(b, &b->parts, most_parts(s) * sizeof(float), error) &&
            vulkan_reserve(b, &b->lse, C * s->heads * sizeof(float), error) &&
+           vulkan_reserve(b, &b->worth, M * (s->keep + C) * sizeof(float), error) &&
            vulkan_reserve(b, &b->gone, M * (1 + C) * sizeof(uint32_t), error) &&
            vulkan_reserve(b, &b->leaving, M * C * (2 * e + 2) * sizeof(float), error);
 }
 
 void vulkan_window_finish(struct vulkan_backend *b) {
     struct buffer *owned[] = {b->turns, b->departed, b->clipped, b->parts,
-                              b->lse,   b->gone,     b->leaving};
+                              b->lse,   b->worth,    b->gone,    b->leaving};
     for (size_t i = 0; i < sizeof owned / sizeof *owned; i++) {
         vulkan_buffer_destroy(&b->base, owned[i]);
     }
@@ -162,9 +163,12 @@ void vulkan_window_retire(struct backend *backend, const struct attention_step *
     const uint32_t M = s->kv_heads, kept_slot = window_ring(s) + s->sinks;
 
     const struct {
-        VkDeviceAddress scores, gone;
-        uint32_t slots, kept_slot, fresh_slot, before, fresh, drops, chunk;
+        VkDeviceAddress scores, values, worth, gone;
+        uint32_t slots, kept_slot, fresh_slot, before, fresh, drops, chunk, most, head_dim;
+        float stays;
     } contest = {vulkan_address(step->state, l.scores),
+                 vulkan_address(step->state, l.values),
+                 vulkan_address(b->worth, 0),
                  vulkan_address(b->gone, 0),
                  window_slots(s),
                  kept_slot,
@@ -172,7 +176,10 @@ void vulkan_window_retire(struct backend *backend, const struct attention_step *
                  before,
                  fresh,
                  drops,
-                 s->chunk};
+                 s->chunk,
+                 s->keep + s->chunk,
+                 s->head_dim,
+                 window_score_stays(s)};
     vulkan_barrier(&b->commands);
     vulkan_dispatch(&b->commands, b->steps.choose, &contest, sizeof contest, M, 1, 1);
 
@@ -267,7 +274,7 @@ void vulkan_window_attend(struct backend *backend, const struct attention_step *
         uint32_t slots, visible, ring, rows, kv_heads, group, chunk_slot, chunk, at, dims;
         uint32_t interleaved, segment;
         float scale;
-        uint32_t merged, gated;
+        uint32_t merged, gated, first_kept;
     } push = {vulkan_address(step->state, l.keys),
               vulkan_address(step->state, l.values),
               vulkan_address(step->q, first),
@@ -292,7 +299,8 @@ void vulkan_window_attend(struct backend *backend, const struct attention_step *
               segment,
               b->rope->magnitude * b->rope->magnitude / sqrtf((float)e),
               s->merge,
-              step->merged_gate ? 1 : 0};
+              step->merged_gate ? 1 : 0,
+              window_ring(s) + s->sinks};
     vulkan_barrier(&b->commands);
     vulkan_dispatch(&b->commands, rows == 1 ? b->steps.attend_one : b->steps.attend_many, &push,
                     sizeof push, (uint32_t)divide_up(rows * group, queries_in_tile), M, segments);
@@ -313,9 +321,10 @@ void vulkan_window_attend(struct backend *backend, const struct attention_step *
                     vulkan_groups((size_t)rows * s->heads), 1, 1);
     if (s->keep) {
         push.result = vulkan_address(step->state, l.scores);
-        uint32_t ring = visible < window_ring(s) ? visible : window_ring(s);
+        const uint32_t single = window_slots(s) - s->merge;
         vulkan_barrier(&b->commands);
-        vulkan_dispatch(&b->commands, b->steps.score, &push, sizeof push,
-                        vulkan_groups(divide_up(ring, tile_slots(e))), M, 1);
+        vulkan_dispatch(
+            &b->commands, b->steps.score, &push, sizeof push,
+            vulkan_groups(divide_up(visible < single ? visible : single, tile_slots(e))), M, 1);
     }
 }

@@ -29,6 +29,7 @@ layout(push_constant) uniform Push {
     float scale;
     uint merged; // slots of merged tokens, the last ones
     uint gated;
+    uint first_kept; // slot
 };
 
 shared float q_tile[QUERIES * E];

@@ -19,7 +19,7 @@ import torch
 
 torch.set_default_dtype(torch.float64)
 STEP = 13  # every so manieth logit is written down
-DELAY = 64  # queries nearer than this do not count for keeping a token
+DELAY = 64  # queries nearer than this do not count for keeping a token of the window
 
 
 class Window:
@@ -216,11 +216,14 @@ def attention(x, q, k, v, rope, o, far, branch):
                 if block[0] == 0:
                     sinks, block = block[: o.S], block[o.S :]
                     kept_before.update({j: rounded(before(j)) for j in sinks})
-                ranked = sorted(kept + block, key=lambda j: (-score[j], j))
+                for j in kept:
+                    score[j] *= 1 - o.C / o.W
+                worth = {j: score[j] * values[j].norm().item() for j in kept + block}
+                ranked = sorted(kept + block, key=lambda j: (-worth[j], j))
                 stays = sorted(ranked[: o.B])
                 gone = sorted(ranked[o.B :], key=lambda j: (j not in kept, j))
-                if 0 < o.B < len(ranked) and score[ranked[o.B - 1]] > 0:
-                    margin = min(margin, score[ranked[o.B - 1]] / max(score[ranked[o.B]], 1e-30) - 1)
+                if 0 < o.B < len(ranked) and worth[ranked[o.B - 1]] > 0:
+                    margin = min(margin, worth[ranked[o.B - 1]] / max(worth[ranked[o.B]], 1e-30) - 1)
                 kept_before.update({j: rounded(before(j)) for j in stays if j not in kept})
                 if gone and (o.memory or o.G):
                     was = torch.stack([kept_before[j] if j in kept else before(j) for j in gone])
@@ -243,7 +246,7 @@ def attention(x, q, k, v, rope, o, far, branch):
                 share = (s - lse).exp()
                 out[p, h] = share @ V
                 for i, j in enumerate(places):
-                    if j in ring and p - j >= DELAY:
+                    if j in kept or (j in ring and p - j >= DELAY):
                         score[j] += share[i].item()
                 if o.memory:
                     out[p, h] = head.read(h, q[p, h], out[p, h], lse, x[p])

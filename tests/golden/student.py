@@ -63,8 +63,8 @@ def turn(rope, x, positions):
     return torch.cat((u * c - v * s, u * s + v * c), 1)
 
 
-def choose(score, kept, block, B):
-    ranked = sorted(kept + block, key=lambda j: (-score[j], j))
+def choose(score, lengths, kept, block, B):
+    ranked = sorted(kept + block, key=lambda j: (-score[j] * lengths[j], j))
     return sorted(ranked[:B]), sorted(ranked[B:])
 
 
@@ -114,7 +114,7 @@ def read_window(once, q, k, v, rope, W, B, G, far, gate):
     n, R, e = q.shape
     scale = rope.magnitude**2 / math.sqrt(e)
     keys, values = rounded(once, turn(rope, k, range(n))), rounded(once, v)
-    outs, lses, written = [], [], []
+    lengths, outs, lses, written = values.norm(dim=1).tolist(), [], [], []
     score, sinks, kept, unturned = [0.0] * n, [], [], {}
     merged = k[:0], v[:0], [], 0
     for t in range(0, n, CHUNK):
@@ -124,7 +124,9 @@ def read_window(once, q, k, v, rope, W, B, G, far, gate):
             if block[0] == 0:
                 sinks, block = block[:SINKS], block[SINKS:]
             before = kept
-            kept, gone = once(lambda: choose(score, kept, block, B))
+            for j in kept:
+                score[j] *= 1 - CHUNK / W
+            kept, gone = once(lambda: choose(score, lengths, kept, block, B))
             for j in sinks + kept:
                 if j not in unturned:
                     unturned[j] = rounded(once, turn(rope, keys[j][None], [-j]))
@@ -152,9 +154,9 @@ def read_window(once, q, k, v, rope, W, B, G, far, gate):
         outs.append(torch.einsum("irj,je->ire", share, V))
         lses.append(lse)
         for c, j in enumerate(places):
-            if j >= low and j not in kept and j not in sinks:
+            if j not in sinks:
                 for i in range(CHUNK):
-                    score[j] += share[i, :, c].sum().item() if t + i - j >= DELAY else 0
+                    score[j] += share[i, :, c].sum().item() if j in kept or t + i - j >= DELAY else 0
     return torch.cat(outs), torch.cat(lses), written
 
 

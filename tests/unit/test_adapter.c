@@ -172,7 +172,7 @@ static void refuses_what_does_not_fit(void **state) {
         {"not an adapter",
          {POKE_TEXT("general.architecture", STRING, "allmem-adaptor")},
          {"\"allmem-adaptor\"", "\"allmem-adapter\""}},
-        {"other spec", {POKE("allmem.spec", VALUE, 4, 7)}, {"allmem.spec is 7", "version 3"}},
+        {"other spec", {POKE("allmem.spec", VALUE, 4, 7)}, {"allmem.spec is 7", "version 4"}},
         {"spec missing", {POKE("allmem.spec", -1, 1, 'x')}, {"allmem.spec", NULL}},
         {"base missing", {POKE("allmem.base_fingerprint", -1, 1, 'x')}, {"base_fingerprint", NULL}},
         {"other base",

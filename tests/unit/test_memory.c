@@ -316,12 +316,22 @@ static void plain_write(struct plain *x, int m, const int *at, int n, bool write
     }
 }
 
+/* What a token gave to attention of late: what it received, times the length of its value. */
+static double worth(const struct head *head, int m, int position) {
+    double square = 0;
+    for (int i = 0; i < E; i++) {
+        square += (double)in.v[position][m][i] * (double)in.v[position][m][i];
+    }
+    return head->score[position] * sqrt(square);
+}
+
 /* The block's tokens leave the ring: sinks, then the best stay, the others are written. */
 static void plain_retire(struct plain *x, int m, bool writes) {
     struct head *head = &x->heads[m];
     const int S = (int)x->r->shape.sinks, B = (int)x->r->shape.keep;
     int rivals[MOST], n = 0, gone[MOST], count = 0;
     for (int i = 0; i < head->kept_count; i++) {
+        head->score[head->kept[i]] *= 1 - C / (double)x->r->shape.window;
         rivals[n++] = head->kept[i];
     }
     for (int i = 0; i < C; i++) {
@@ -336,7 +346,7 @@ static void plain_retire(struct plain *x, int m, bool writes) {
     for (int i = 0; i < n; i++) {
         int better = 0;
         for (int j = 0; j < n; j++) {
-            double a = head->score[rivals[j]], b = head->score[rivals[i]];
+            double a = worth(head, m, rivals[j]), b = worth(head, m, rivals[i]);
             better += a > b || (a == b && rivals[j] < rivals[i]);
         }
         if (better < B) {
@@ -375,7 +385,8 @@ static void plain_query(struct plain *x, int p, int h, double *out) {
         for (int j = 0; j < E; j++) {
             out[j] += share[i] / lse * (double)in.v[places[i]][m][j];
         }
-        if (places[i] >= head->ring && p - places[i] >= WINDOW_SCORE_DELAY) {
+        const bool kept = i >= head->sinks && i < head->sinks + head->kept_count;
+        if (kept || (places[i] >= head->ring && p - places[i] >= WINDOW_SCORE_DELAY)) {
             head->score[places[i]] += share[i] / lse;
         }
     }
