@@ -101,13 +101,20 @@ static void show_step(struct training *t, const struct finetune_sequence *s,
         (double)t->tokens / t->trained, seconds / 3600, seconds / 60 % 60, seconds % 60);
 }
 
+/* The i-th sequence of what is set aside, to be measured. */
+static struct finetune_sequence held_out(struct training *t, size_t i, size_t of) {
+    progress_line(&t->progress, "step %llu: measuring on what is set aside, %zu of %zu",
+                  (unsigned long long)finetune_steps(t->finetune), i + 1, of);
+    corpus_held_out(&t->corpus, i, of, t->ids);
+    return finetune_trial(t->finetune, i, t->ids);
+}
+
 /* Of what is set aside: the error or KL, in the mean, and each layer's. */
 static bool measure_held_out(struct training *t, struct finetune_result *sum, struct error *error) {
     const size_t of = corpus_held_out_count(&t->corpus, HELD_OUT_MOST);
     *sum = (struct finetune_result){0};
     for (size_t i = 0; i < of && !interrupt_requested(); i++) {
-        const struct finetune_sequence s = finetune_trial(t->finetune, i, t->ids);
-        corpus_held_out(&t->corpus, i, of, t->ids);
+        const struct finetune_sequence s = held_out(t, i, of);
         const struct finetune_result r = finetune_measure(t->finetune, &s);
         if (!t->layer_errors && !(t->layer_errors = calloc(r.layers, sizeof *t->layer_errors))) {
             return error_set(error, ERROR_NO_SPACE, "out of memory");
@@ -127,8 +134,7 @@ static bool measure_alone(struct training *t, struct error *error) {
     const size_t of = corpus_held_out_count(&t->corpus, HELD_OUT_MOST);
     struct finetune_result sum = {0};
     for (size_t i = 0; i < of && !interrupt_requested(); i++) {
-        const struct finetune_sequence s = finetune_trial(t->finetune, i, t->ids);
-        corpus_held_out(&t->corpus, i, of, t->ids);
+        const struct finetune_sequence s = held_out(t, i, of);
         sum.mean += finetune_measure_alone(t->finetune, &s) / (double)of;
     }
     if (interrupt_requested()) {

@@ -2,12 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a model's memories are worth on texts, with the controls, by `allmem eval` on excerpts.
 
-  tests/bench/worth.py ALLMEM MODEL.gguf TEXT TEXT... [--tokens N --window W --keep B --merge G]
+  tests/bench/worth.py ALLMEM MODEL.gguf TEXT TEXT... [--tokens N --window W --keep B --merge G] [--row NAME]...
 
 Excerpts are spread evenly over each text and begin at a line. The memory "of another text" is that of the first
 text's excerpt; for the first text, of the second's. Rows with an adapter appear where MODEL.adapter.gguf is there; they merge as its sessions do.
-Figures are mean NLL of the tokens from W + 64 on, where the first of them have left the window. --log FILE keeps
-every figure and is read again, so that an interrupted run goes on.
+Figures are mean NLL of the tokens from W + 64 on, where the first of them have left the window. --row measures only
+the rows of these names. --log FILE keeps every figure and is read again, so that an interrupted run goes on and --row can add to
+it. A cell tells of the excerpts that have been measured; how many, if not all.
 """
 import argparse
 import json
@@ -17,6 +18,7 @@ import sys
 import tempfile
 
 CHUNK = 64
+FULL, SWA = "full attention", "window and sinks"
 
 
 def excerpts(path, count, size):
@@ -31,8 +33,8 @@ def rows(args):
     merge, keep = ["--merge", str(args.merge)], ["--keep", str(args.keep)]
     none, alone = ["--merge", "0"], ["--keep", "0"]
     window, memory = ["--mode", "window"], ["--mode", "memory"]
-    yield "full attention", ["--mode", "full"], False
-    yield "window and sinks", window + alone + none, False
+    yield FULL, ["--mode", "full"], False
+    yield SWA, window + alone + none, False
     yield f"G {args.merge}", window + alone + merge, False
     yield f"G {args.merge} of another text", window + alone + merge, True
     yield f"B {args.keep}", window + keep + none, False
@@ -70,7 +72,7 @@ def measure(args, folder):
     for text, i in sorted(files, key=lambda f: f[1]):
         other = files[args.texts[1 if text == args.texts[0] else 0], i]
         for name, options, of_other in rows(args):
-            if (name, text, i) not in figures:
+            if (name, text, i) not in figures and (not args.row or name in args.row):
                 figures[name, text, i] = nll(args, options, files[text, i], other if of_other else None)
                 if args.log:
                     with open(args.log, "a", encoding="utf8") as f:
@@ -78,18 +80,30 @@ def measure(args, folder):
     return figures
 
 
+def cell(args, figures, name, text):
+    """The mean, how much less than the window's it is, and that as a share of the gap to full attention: in the mean and
+    (least to most of the excerpts). As a share, the mean is that of the sums."""
+    have = [i for i in range(args.excerpts) if all((n, text, i) in figures for n in (name, SWA, FULL))]
+    if not have:
+        return ""
+    own = [figures[name, text, i] for i in have]
+    gains = [figures[SWA, text, i] - figures[name, text, i] for i in have]
+    gaps = [figures[SWA, text, i] - figures[FULL, text, i] for i in have]
+    mean = f"{sum(own) / len(own):.3f}"
+    some = "" if len(have) == args.excerpts else f" of {len(have)}"
+    if name == SWA:
+        return mean + some
+    shares = [100 * gain / gap for gain, gap in zip(gains, gaps)]
+    return (f"{mean}, {sum(gains) / len(gains):+.3f} ({min(gains):+.3f} to {max(gains):+.3f}), "
+            f"{100 * sum(gains) / sum(gaps):.0f} % ({min(shares):.0f} to {max(shares):.0f}){some}")
+
+
 def table(args, figures):
-    """A cell: the mean, and how much less than the window's it is, in the mean (least to most of the excerpts)."""
     print("| | " + " | ".join(os.path.basename(t) for t in args.texts) + " |\n|---|" + "---|" * len(args.texts))
     for name, _, _ in rows(args):
-        cells = []
-        for text in args.texts:
-            own = [figures[name, text, i] for i in range(args.excerpts)]
-            gains = [figures["window and sinks", text, i] - own[i] for i in range(args.excerpts)]
-            cells.append(f"{sum(own) / len(own):.3f}" if name == "window and sinks" else
-                         f"{sum(own) / len(own):.3f}, {sum(gains) / len(gains):+.3f} "
-                         f"({min(gains):+.3f} to {max(gains):+.3f})")
-        print(f"| {name} | " + " | ".join(cells) + " |")
+        cells = [cell(args, figures, name, text) for text in args.texts]
+        if any(cells):
+            print(f"| {name} | " + " | ".join(cells) + " |")
 
 
 def main():
@@ -100,6 +114,7 @@ def main():
     for name, value in (("tokens", 1024), ("window", 128), ("keep", 128), ("merge", 64), ("excerpts", 5), ("threads", 0)):
         parser.add_argument("--" + name, type=int, default=value)
     parser.add_argument("--log")
+    parser.add_argument("--row", action="append")
     args = parser.parse_args()
     if len(args.texts) < 2:
         parser.error("one text has no other: expected at least 2")
