@@ -7,10 +7,10 @@
  *
  * When chunk t (a multiple of C) begins, the block [t-W-C, t-W) leaves the ring. Its first S tokens
  * become the sinks if it is the first block; the others compete with the kept tokens of their head
- * for B places, by what they gave to attention of late; the losers go into the memory. So a token is
- * in exactly one place: ring, sinks, kept, or memory. The memory is G merged tokens, each the mean
- * of many, and, with an adapter, its fast weights. This file is the arithmetic of that, the same
- * for every backend: no data moves here.
+ * for B places, by what they gave to attention of late; the losers go into the memory. So a token
+ * is in exactly one place: ring, sinks, kept, or memory. The memory is G merged tokens, each the
+ * mean of many, and, with an adapter, its fast weights. This file is the arithmetic of that, the
+ * same for every backend: no data moves here.
  */
 #pragma once
 
