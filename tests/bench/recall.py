@@ -10,13 +10,14 @@ fact counts as recalled where each of WORD's tokens has more than half of the pr
 "reset" is that of an excerpt of OTHER, in which the facts do not stand, of as many tokens.
 """
 import argparse
-import json
 import math
 import os
 import random
 import subprocess
 import sys
 import tempfile
+
+from worth import buckets, has_adapter
 
 FIRST = "Marisol Tobias Henrike Anselm Ludmila Ferdinand Ottilie Casimir Rosalind Evander Philippa Leopold".split()
 LAST = "Vantreight Okonski Dalgaard Pemberley Zubiri Hathersage Quintanar Wolverton Brancusi Ellingsen Tarkanian Moravec".split()
@@ -28,7 +29,7 @@ def options(args):
     """Name, options and whether another text's memory is read."""
     kept, alone = ["--keep", str(args.keep)], ["--keep", "0"]
     merged, none = ["--merge", str(args.merge)], ["--merge", "0"]
-    own = ["--mode", "memory" if os.path.exists(args.model.removesuffix(".gguf") + ".adapter.gguf") else "window"]
+    own = ["--mode", "memory" if has_adapter(args.model) else "window"]
     yield "full attention", ["--mode", "full"], False
     yield "window and sinks", ["--mode", "window"] + alone + none, False
     yield "memory alone", own + alone + merged, False
@@ -38,15 +39,9 @@ def options(args):
     yield "kept tokens and memory, reset", own + kept + merged, True
 
 
-def run(args, command, text=None):
-    done = subprocess.run([args.allmem] + command, input=text, capture_output=True, text=True)
-    if done.returncode:
-        sys.exit(f"{' '.join(command)}: {done.stderr}")
-    return done.stdout
-
-
 def tokens(args, text):
-    return len(run(args, ["tokenize", "-m", args.model, "-"], text).split())
+    command = [args.allmem, "tokenize", "-m", args.model, "-"]
+    return len(subprocess.run(command, input=text, check=True, capture_output=True, text=True).stdout.split())
 
 
 def make(args, chance, filler):
@@ -83,10 +78,8 @@ def measure(args, folder):
             with open(path, "w", encoding="utf8", newline="") as f:
                 f.write(content)
         for name, chosen, of_other in options(args):
-            command = ["eval", "-m", args.model, "--json", "-q", "--window", str(args.window), "--tokens", str(count), "--bucket", "1",
-                       "--threads", str(args.threads), "--text", files[0]] + chosen
-            buckets = json.loads(run(args, command + (["--other", files[1]] if of_other else [])))["buckets"]
-            nll = {b["from"]: b["nll"] for b in buckets}
+            single = buckets(args, chosen, count, 1, files[0], files[1] if of_other else None)
+            nll = {b["from"]: b["nll"] for b in single}
             results.setdefault(name, []).append(
                 [(d, sum(nll[i] for i in range(b, c)), all(nll[i] < math.log(2) for i in range(b, c))) for d, b, c in places])
             print(f"set {k}, {name}: {results[name][-1]}", file=sys.stderr, flush=True)

@@ -28,6 +28,20 @@ def excerpts(path, count, size):
         yield text[at:at + size].decode(errors="ignore")
 
 
+def has_adapter(model):
+    return os.path.exists(model.removesuffix(".gguf") + ".adapter.gguf")
+
+
+def buckets(args, options, tokens, bucket, text, other):
+    """What `allmem eval` says of each bucket of tokens of a text, read with the memory of another one unless that is None."""
+    command = [args.allmem, "eval", "-m", args.model, "--json", "-q", "--window", str(args.window), "--tokens", str(tokens),
+               "--bucket", str(bucket), "--threads", str(args.threads), "--text", text] + options
+    run = subprocess.run(command + (["--other", other] if other else []), capture_output=True, text=True)
+    if run.returncode:
+        sys.exit(f"{' '.join(command)}: {run.stderr}")
+    return json.loads(run.stdout)["buckets"]
+
+
 def rows(args):
     """Name, options and whether another text's memory is read."""
     merge, keep = ["--merge", str(args.merge)], ["--keep", str(args.keep)]
@@ -40,7 +54,7 @@ def rows(args):
     yield f"B {args.keep}", window + keep + none, False
     yield f"B {args.keep}, G {args.merge}", window + keep + merge, False
     yield f"B {args.keep}, G {args.merge} of another text", window + keep + merge, True
-    if os.path.exists(args.model.removesuffix(".gguf") + ".adapter.gguf"):
+    if has_adapter(args.model):
         for name, kept in (("adapter", alone), (f"B {args.keep}, adapter", keep)):
             yield name, memory + kept, False
             yield f"{name}, no writes", memory + kept + ["--no-writes"], False
@@ -48,12 +62,8 @@ def rows(args):
 
 
 def nll(args, options, text, other):
-    command = [args.allmem, "eval", "-m", args.model, "--json", "-q", "--window", str(args.window), "--tokens",
-               str(args.tokens), "--bucket", str(CHUNK), "--threads", str(args.threads), "--text", text] + options
-    run = subprocess.run(command + (["--other", other] if other else []), capture_output=True, text=True)
-    if run.returncode:
-        sys.exit(f"{' '.join(command)}: {run.stderr}")
-    past = [b for b in json.loads(run.stdout)["buckets"] if b["from"] >= args.window + CHUNK]
+    every = buckets(args, options, args.tokens, CHUNK, text, other)
+    past = [b for b in every if b["from"] >= args.window + CHUNK]
     return sum(b["nll"] * (b["to"] - b["from"]) for b in past) / sum(b["to"] - b["from"] for b in past)
 
 
