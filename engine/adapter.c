@@ -25,11 +25,16 @@ struct place {
     uint64_t ne[3]; /* shape as in the file, the innermost dimension first */
 };
 
-enum { FAST_PLACES = 16, MERGED_PLACES = 2, PLACES = FAST_PLACES + MERGED_PLACES + 1 };
+enum { FAST_PLACES = 16, MERGED_PLACES = 2, PLACES = FAST_PLACES + MERGED_PLACES + 2 };
+
+/* Parameters that are one number. */
+struct numbers {
+    const float *v_scale, *share;
+};
 
 /* Those that the adapter has, in the order of `values`. The decay's weights stand behind the
  * step's, so that one matrix product computes both rates; likewise their biases. */
-static void places_of(const struct sizes *z, struct memory_branch *b, const float **v_scale,
+static void places_of(const struct sizes *z, struct memory_branch *b, struct numbers *n,
                       struct place out[PLACES]) {
     const struct place fast[FAST_PLACES] = {
         {"w1", &b->w1, {z->e, z->f, z->M}},       {"w2", &b->w2, {z->f, z->e, z->M}},
@@ -39,7 +44,7 @@ static void places_of(const struct sizes *z, struct memory_branch *b, const floa
         {"alpha", &b->alpha, {z->e, z->H, 1}},    {"gate_w", &b->gate_w, {z->d, z->H, 1}},
         {"gate_b", &b->gate_b, {z->H, 1, 1}},     {"step_w", &b->rates_w, {z->d, z->M, 1}},
         {"decay_w", NULL, {z->d, z->M, 1}},       {"step_b", &b->rates_b, {z->M, 1, 1}},
-        {"decay_b", NULL, {z->M, 1, 1}},          {"v_scale", v_scale, {1, 1, 1}},
+        {"decay_b", NULL, {z->M, 1, 1}},          {"v_scale", &n->v_scale, {1, 1, 1}},
     };
     const struct place merged[MERGED_PLACES] = {
         {"merged_w", &b->merged_w, {z->d, z->H, 1}},
@@ -53,6 +58,7 @@ static void places_of(const struct sizes *z, struct memory_branch *b, const floa
         memcpy(out, merged, sizeof merged);
         out += MERGED_PLACES;
     }
+    *out++ = (struct place){"share", &n->share, {1, 1, 1}};
     *out = (struct place){0};
 }
 
@@ -62,9 +68,9 @@ static uint64_t count_of(const struct place *p) {
 
 static size_t values_per_layer(const struct sizes *z) {
     struct memory_branch b;
-    const float *v_scale;
+    struct numbers n;
     struct place places[PLACES];
-    places_of(z, &b, &v_scale, places);
+    places_of(z, &b, &n, places);
     size_t sum = 0;
     for (const struct place *p = places; p->name; p++) {
         sum += count_of(p);
@@ -75,9 +81,10 @@ static size_t values_per_layer(const struct sizes *z) {
 static bool read_branch(struct adapter *a, const struct sizes *z, uint32_t layer, float *values,
                         struct error *error) {
     struct memory_branch *b = &a->branches[layer];
-    const float one = 1, *v_scale = &one; /* where there are no fast weights */
+    const float one = 1;
+    struct numbers n = {.v_scale = &one}; /* where there are no fast weights */
     struct place places[PLACES];
-    places_of(z, b, &v_scale, places);
+    places_of(z, b, &n, places);
     for (const struct place *p = places; p->name; p++) {
         char name[64];
         snprintf(name, sizeof name, "blk.%u.mem_%s", layer, p->name);
@@ -106,12 +113,18 @@ static bool read_branch(struct adapter *a, const struct sizes *z, uint32_t layer
         }
         values += count;
     }
-    if (*v_scale <= 0) {
+    if (*n.v_scale <= 0) {
         return error_set(error, ERROR_INCOMPATIBLE,
                          "tensor blk.%u.mem_v_scale is %g, expected a positive number", layer,
-                         (double)*v_scale);
+                         (double)*n.v_scale);
     }
-    b->v_scale = *v_scale;
+    if (*n.share < 0 || *n.share > WINDOW_MAX_SHARE) {
+        return error_set(error, ERROR_INCOMPATIBLE,
+                         "tensor blk.%u.mem_share is %g, expected a number from 0 to %d", layer,
+                         (double)*n.share, WINDOW_MAX_SHARE);
+    }
+    b->v_scale = *n.v_scale;
+    b->share = *n.share;
     return true;
 }
 

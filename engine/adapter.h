@@ -10,7 +10,7 @@
 #include "engine/model.h"
 
 /* The form of the memory that this program computes; a file of another one is refused. */
-enum { ADAPTER_SPEC = 4 };
+enum { ADAPTER_SPEC = 5 };
 
 /* One layer's branch, fp32. H query heads, M memory heads, e head_dim, d width, f memory width.
  * What belongs to the fast weights is NULL where the memory width is 0. */
@@ -31,6 +31,7 @@ struct memory_branch {
     /* An offset to the scores of merged tokens, likewise; NULL where the adapter has none. */
     const float *merged_w; /* [H][d] */
     const float *merged_b; /* [H] */
+    float share;           /* of the tokens that layers keep, and merge, in the mean */
 };
 
 struct adapter {

@@ -143,7 +143,7 @@ uint64_t session_position(const struct session *s); /* tokens in the timeline */
 struct session_options session_options(const struct session *s);
 uint32_t session_chunk(const struct session *s); /* C: a pass that is stopped ends at a multiple */
 size_t session_state_bytes(const struct session *s); /* of memory, whatever the text's length */
-/* Tokens per head in each place: the four add up to session_position. */
+/* Tokens per head in each place, in the mean of the layers: the four add up to session_position. */
 struct session_places {
     uint64_t sinks, kept, window, memory;
 };

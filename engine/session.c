@@ -19,46 +19,13 @@ enum { PASS_UNIT = 64 };
  * merging each pair of a head's merged tokens would cost. */
 enum { SCORE_ROWS = 64 };
 
-struct session_options session_defaults(const struct engine *e) {
-    const struct adapter *a = &e->adapter;
-    return (struct session_options){.window = SESSION_WINDOW,
-                                    .keep = SESSION_KEEP,
-                                    .merge = a->branches && !a->merged_gate ? 0 : SESSION_MERGE,
-                                    .sinks = a->branches ? a->sinks : SESSION_SINKS,
-                                    .memory = a->branches != NULL,
-                                    .writes = true};
-}
-
-struct session_options session_full_attention(const struct engine *e, uint64_t tokens) {
-    (void)e;
-    uint64_t window = (tokens + SESSION_CHUNK) / SESSION_CHUNK * SESSION_CHUNK;
-    return (struct session_options){.window = window > UINT32_MAX ? UINT32_MAX : (uint32_t)window};
-}
-
-struct window_shape session_shape(const struct engine *e, const struct session_options *o) {
-    const struct model_config *c = &e->model.config;
-    bool memory = o->memory && e->adapter.branches;
-    return (struct window_shape){
-        .layers = c->layers,
-        .heads = c->heads,
-        .kv_heads = c->kv_heads,
-        .head_dim = c->head_dim,
-        .window = o->window,
-        .chunk = memory ? e->adapter.chunk : SESSION_CHUNK,
-        .sinks = o->sinks,
-        .keep = o->keep,
-        .merge = o->writes ? o->merge : 0,
-        .clip = c->context / 4 * 3,
-        .memory_width = memory ? e->adapter.width : 0,
-    };
-}
-
 void session_start_memory(struct session *s) {
     struct backend *b = s->engine->backend;
     size_t M = s->shape.kv_heads, fe = (size_t)s->shape.memory_width * s->shape.head_dim;
     for (uint32_t l = 0; fe && l < s->shape.layers; l++) {
         const struct memory_branch *p = &s->engine->adapter.branches[l];
-        b->ops->buffer_write(b, s->states[l], s->layout.fast, p->w2, M * fe * sizeof(float));
+        b->ops->buffer_write(b, s->states[l], session_layout(s, l).fast, p->w2,
+                             M * fe * sizeof(float));
     }
 }
 
@@ -100,6 +67,7 @@ void session_leave_backend(struct session *s) {
 static bool make_states(struct session *s, struct error *error) {
     struct engine *e = s->engine;
     const struct model_config *c = &e->model.config;
+    const struct window_shape most = session_largest_shape(s);
     size_t widest = c->ffn_width;
     widest = widest > c->width ? widest : c->width;
     widest = widest > c->heads * c->head_dim ? widest : c->heads * c->head_dim;
@@ -107,14 +75,15 @@ static bool make_states(struct session *s, struct error *error) {
         return error_set(error, ERROR_NO_SPACE,
                          "the model was not loaded again after its device had failed");
     }
-    if (!e->info.device && !fits(e, &s->shape, session_state_bytes(s), error)) {
+    if (!e->info.device && !fits(e, &most, session_state_bytes(s), error)) {
         return false; /* a device has memory of its own, and says itself when it is full */
     }
-    if (!e->backend->ops->prepare(e->backend, &s->shape, TRANSFORMER_ROWS, widest, error)) {
+    if (!e->backend->ops->prepare(e->backend, &most, TRANSFORMER_ROWS, widest, error)) {
         return false;
     }
     for (uint32_t l = 0; l < s->shape.layers; l++) {
-        s->states[l] = e->backend->ops->buffer_create(e->backend, s->layout.bytes, error);
+        s->states[l] =
+            e->backend->ops->buffer_create(e->backend, session_layout(s, l).bytes, error);
         if (!s->states[l]) {
             session_leave_backend(s);
             return false;
@@ -144,17 +113,18 @@ struct session *session_make(struct engine *e, const struct session_options *o,
         *s = (struct session){.engine = e,
                               .options = *o,
                               .shape = shape,
-                              .layout = window_layout(&shape),
+                              .shapes = calloc(shape.layers, sizeof *s->shapes),
                               .states = calloc(shape.layers, sizeof *s->states),
                               .loaded = calloc(shape.layers, sizeof *s->loaded),
                               .logits = calloc(e->info.vocabulary, sizeof *s->logits),
                               .pass_rows = 2 * pass_unit(&shape)};
     }
-    if (!s || !s->states || !s->loaded || !s->logits) {
+    if (!s || !s->shapes || !s->states || !s->loaded || !s->logits) {
         error_set(error, ERROR_NO_SPACE, "no memory for a session");
         session_destroy(s);
         return NULL;
     }
+    session_shape_layers(s);
     if (!make_states(s, &why) && !(engine_recover(e, &why) && make_states(s, &why))) {
         error_set(error, why.code, "%s", why.text);
         session_destroy(s);
@@ -190,6 +160,7 @@ void session_destroy(struct session *s) {
     }
     session_leave_backend(s);
     standby_end(s);
+    free(s->shapes);
     free(s->states);
     free(s->loaded);
     free(s->logits);
@@ -205,7 +176,7 @@ struct session *session_fork(struct session *from, struct error *error) {
     struct backend *b = s->engine->backend;
     for (uint32_t l = 0; l < s->shape.layers; l++) {
         if (from->loaded[l]) {
-            b->ops->buffer_copy(b, s->states[l], from->states[l], s->layout.bytes);
+            b->ops->buffer_copy(b, s->states[l], from->states[l], session_layout(s, l).bytes);
         }
     }
     standby_fork(s, from);
@@ -217,20 +188,20 @@ struct session *session_fork(struct session *from, struct error *error) {
 }
 
 bool session_lend_memory(struct session *to, const struct session *from, struct error *error) {
-    const struct window_layout *l = &from->layout;
-    const size_t bytes = l->bytes - l->merged;
-    assert(to->engine == from->engine && to->layout.bytes == l->bytes &&
-           to->layout.merged == l->merged && to->position == from->position);
+    assert(to->engine == from->engine && to->position == from->position);
     struct backend *b = to->engine->backend;
-    char *memory = malloc(bytes ? bytes : 1);
-    if (!memory) {
-        return error_set(error, ERROR_NO_SPACE, "no memory to copy %zu bytes", bytes);
+    for (uint32_t l = 0; l < to->shape.layers; l++) {
+        const struct window_layout own = session_layout(to, l), theirs = session_layout(from, l);
+        const size_t bytes = own.bytes - own.merged;
+        assert(own.bytes == theirs.bytes && own.merged == theirs.merged);
+        char *memory = malloc(bytes ? bytes : 1);
+        if (!memory) {
+            return error_set(error, ERROR_NO_SPACE, "no memory to copy %zu bytes", bytes);
+        }
+        b->ops->buffer_read(b, from->states[l], own.merged, memory, bytes);
+        b->ops->buffer_write(b, to->states[l], own.merged, memory, bytes);
+        free(memory);
     }
-    for (uint32_t i = 0; i < to->shape.layers; i++) {
-        b->ops->buffer_read(b, from->states[i], l->merged, memory, bytes);
-        b->ops->buffer_write(b, to->states[i], l->merged, memory, bytes);
-    }
-    free(memory);
     standby_end(to); /* its state is no longer that of its own tokens */
     return true;
 }
@@ -305,7 +276,7 @@ static bool check_tokens(const struct session *s, const token *ids, size_t n, st
 
 static void forward(struct session *s, uint64_t position, const token *ids, size_t rows) {
     const bool merged_gate = s->options.memory && s->shape.merge && s->engine->adapter.merged_gate;
-    const struct timeline line = {&s->shape, s->states, s->options.writes, merged_gate};
+    const struct timeline line = {s->shapes, s->states, s->options.writes, merged_gate};
     transformer_forward(&s->engine->transformer, &line, position, ids, rows);
 }
 
@@ -413,14 +384,22 @@ uint32_t session_chunk(const struct session *s) {
 }
 
 size_t session_state_bytes(const struct session *s) {
-    return s->layout.bytes * s->shape.layers;
+    size_t bytes = 0;
+    for (uint32_t l = 0; l < s->shape.layers; l++) {
+        bytes += session_layout(s, l).bytes;
+    }
+    return bytes;
 }
 
 struct session_places session_places(const struct session *s) {
     uint64_t last = s->position ? s->position - 1 : 0, chunk = last - last % s->shape.chunk;
-    struct session_places p = {.sinks = window_sinks_at(&s->shape, chunk),
-                               .kept = window_kept_at(&s->shape, chunk),
-                               .memory = window_written_at(&s->shape, chunk)};
-    p.window = s->position - p.sinks - p.kept - p.memory;
+    struct session_places p = {.sinks = window_sinks_at(&s->shape, chunk)};
+    for (uint32_t l = 0; l < s->shape.layers; l++) {
+        p.kept += window_kept_at(&s->shapes[l], chunk);
+    }
+    p.kept /= s->shape.layers;
+    const uint64_t left = window_kept_at(&s->shape, chunk) + window_written_at(&s->shape, chunk);
+    p.memory = left - p.kept;
+    p.window = s->position - p.sinks - left;
     return p;
 }

@@ -39,10 +39,10 @@ bool engine_recover(struct engine *e, struct error *error);
 struct session {
     struct engine *engine;
     struct session_options options;
-    struct window_shape shape;
-    struct window_layout layout;
-    struct buffer **states; /* [L] */
-    bool *loaded;           /* [L]: part has come in; all true but while loading */
+    struct window_shape shape;   /* with the mean of the layers' B and G */
+    struct window_shape *shapes; /* [L] */
+    struct buffer **states;      /* [L] */
+    bool *loaded;                /* [L]: part has come in; all true but while loading */
     uint64_t position;
     float *logits;    /* [vocabulary], of the last token */
     size_t pass_rows; /* rows of the next pass: adapted to the machine's speed */
@@ -61,5 +61,9 @@ bool session_enter_backend(struct session *s, bool there, struct error *error);
 void session_start_memory(struct session *s);
 /* Reads again what a session is behind. */
 bool session_catch_up(struct session *s, struct error *error);
-/* What the layers of a session with these options are like. */
+/* What the layers of a session with these options are like, in the mean. */
 struct window_shape session_shape(const struct engine *e, const struct session_options *options);
+/* Fills s->shapes from s->shape and the adapter's shares. */
+void session_shape_layers(struct session *s);
+struct window_shape session_largest_shape(const struct session *s); /* with their largest B and G */
+struct window_layout session_layout(const struct session *s, uint32_t layer);

@@ -62,14 +62,14 @@ size_t session_parts(const struct session *s) {
 }
 
 /* What a device that failed gives is nothing to keep. */
-static bool read_state(struct session *s, size_t layer, uint8_t *to, struct error *error) {
+static bool read_state(struct session *s, uint32_t layer, uint8_t *to, struct error *error) {
     struct error why = {0};
     for (;;) {
         if (!session_catch_up(s, error)) {
             return false;
         }
         struct backend *b = s->engine->backend;
-        b->ops->buffer_read(b, s->states[layer], 0, to, s->layout.bytes);
+        b->ops->buffer_read(b, s->states[layer], 0, to, session_layout(s, layer).bytes);
         if (b->ops->wait(b, &why)) {
             return true;
         }
@@ -87,9 +87,10 @@ bool session_save_part(struct session *s, size_t part, struct bytes *out, struct
         return error_set(error, ERROR_INCOMPATIBLE,
                          "the session is not whole: layer %zu was not loaded", part - 1);
     }
+    const uint32_t layer = (uint32_t)part - 1;
     size_t from = out->size;
-    uint8_t *to = bytes_extend(out, s->layout.bytes);
-    return (!to || read_state(s, part - 1, to, error)) && seal(out, from, error);
+    uint8_t *to = bytes_extend(out, session_layout(s, layer).bytes);
+    return (!to || read_state(s, layer, to, error)) && seal(out, from, error);
 }
 
 static bool same_origin(const char *what, const uint8_t *found, const uint8_t *expected,
@@ -214,10 +215,16 @@ static bool floats_within(const void *data, size_t begin, size_t end, float limi
 
 bool session_load_part(struct session *s, size_t part, const void *data, size_t size,
                        struct error *error) {
-    if (part == 0 || part > s->shape.layers || size != s->layout.bytes + HASH_BYTES) {
+    if (part == 0 || part > s->shape.layers) {
+        return error_set(error, ERROR_INCOMPATIBLE,
+                         "part %zu of the saved session: there are %u layers", part,
+                         s->shape.layers);
+    }
+    const struct window_layout l = session_layout(s, (uint32_t)part - 1);
+    if (size != l.bytes + HASH_BYTES) {
         return error_set(error, ERROR_INCOMPATIBLE,
                          "part %zu of the saved session has %zu bytes, expected %zu", part, size,
-                         s->layout.bytes + HASH_BYTES);
+                         l.bytes + HASH_BYTES);
     }
     char what[64];
     snprintf(what, sizeof what, "layer %zu of the saved session", part - 1);
@@ -227,17 +234,16 @@ bool session_load_part(struct session *s, size_t part, const void *data, size_t 
     if (!check_seal(data, size, what, error)) {
         return false;
     }
-    const struct window_layout *l = &s->layout;
-    if (!finite_halves(data, l->keys, l->scores) ||
-        !floats_within(data, l->scores, l->kept_at, FLT_MAX) ||
-        !floats_within(data, l->merged, l->fast, MERGED_MAX) ||
-        !floats_within(data, l->fast, l->bytes, FLT_MAX)) {
+    if (!finite_halves(data, l.keys, l.scores) ||
+        !floats_within(data, l.scores, l.kept_at, FLT_MAX) ||
+        !floats_within(data, l.merged, l.fast, MERGED_MAX) ||
+        !floats_within(data, l.fast, l.bytes, FLT_MAX)) {
         return error_set(error, ERROR_INCOMPATIBLE,
                          "%s holds a number that is not finite, or larger than any merged token's",
                          what);
     }
     struct backend *b = s->engine->backend;
-    b->ops->buffer_write(b, s->states[part - 1], 0, data, s->layout.bytes);
+    b->ops->buffer_write(b, s->states[part - 1], 0, data, l.bytes);
     standby_load(s, part - 1, data);
     s->loaded[part - 1] = true;
     return true;

@@ -12,7 +12,7 @@
 
 struct standby_copy {
     size_t users;
-    char data[]; /* [L][layout.bytes] */
+    char data[]; /* the layers' states, one after the other */
 };
 
 static struct standby_copy *copy_create(const struct session *s) {
@@ -33,6 +33,14 @@ static void copy_leave(struct standby_copy *copy) {
     }
 }
 
+static char *layer_of(struct standby_copy *copy, const struct session *s, size_t layer) {
+    char *at = copy->data;
+    for (uint32_t l = 0; l < layer; l++) {
+        at += session_layout(s, l).bytes;
+    }
+    return at;
+}
+
 void standby_begin(struct session *s) {
     s->standby = (struct standby){.since = malloc(STANDBY_TOKENS * sizeof(token))};
 }
@@ -49,7 +57,7 @@ void standby_load(struct session *s, size_t layer, const void *data) {
         b->copy = copy_create(s);
     }
     if (b->copy) {
-        memcpy(b->copy->data + layer * s->layout.bytes, data, s->layout.bytes);
+        memcpy(layer_of(b->copy, s, layer), data, session_layout(s, (uint32_t)layer).bytes);
     } else {
         standby_end(s);
     }
@@ -78,7 +86,7 @@ static bool copy_state(struct session *s, struct error *error) {
         return true;
     }
     for (uint32_t l = 0; l < s->shape.layers; l++) {
-        b->ops->buffer_read(b, s->states[l], 0, copy->data + l * s->layout.bytes, s->layout.bytes);
+        b->ops->buffer_read(b, s->states[l], 0, layer_of(copy, s, l), session_layout(s, l).bytes);
     }
     if (!b->ops->wait(b, error)) {
         copy_leave(copy);
@@ -105,9 +113,9 @@ bool standby_note(struct session *s, const token *ids, size_t n, struct error *e
 
 void standby_restore(struct session *s) {
     struct backend *b = s->engine->backend;
-    const struct standby_copy *copy = s->standby.copy;
+    struct standby_copy *copy = s->standby.copy;
     for (uint32_t l = 0; copy && l < s->shape.layers; l++) {
-        b->ops->buffer_write(b, s->states[l], 0, copy->data + l * s->layout.bytes, s->layout.bytes);
+        b->ops->buffer_write(b, s->states[l], 0, layer_of(copy, s, l), session_layout(s, l).bytes);
     }
     if (!copy) {
         session_start_memory(s);

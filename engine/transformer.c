@@ -14,7 +14,7 @@
 static void attend(struct transformer *t, const struct timeline *line, uint32_t layer,
                    uint64_t position, size_t n) {
     struct backend *b = t->backend;
-    const struct window_shape *s = line->shape;
+    const struct window_shape *s = &line->shapes[layer];
     struct attention_step step = {
         .shape = s,
         .state = line->states[layer],
@@ -57,7 +57,7 @@ static void project(struct transformer *t, const struct timeline *line,
     struct buffer *ys[6] = {t->q, t->k, t->v}, *biases[6] = {w->q_bias, w->k_bias, w->v_bias};
     struct matrix *matrices[6] = {w->q, w->k, w->v};
     size_t count = 3;
-    if (line->shape->memory_width) {
+    if (line->shapes->memory_width) {
         ys[count] = t->rates;
         biases[count] = w->rates_bias;
         matrices[count++] = w->rates;
@@ -79,7 +79,7 @@ void transformer_forward(struct transformer *t, const struct timeline *line, uin
     const struct backend_ops *ops = b->ops;
     const struct model_config *c = &t->model->config;
 
-    ops->positions(b, &t->rope, line->shape, position, n);
+    ops->positions(b, &t->rope, line->shapes, position, n);
     ops->embed(b, t->x, t->embedding, ids, n);
     for (uint32_t l = 0; l < c->layers; l++) {
         const struct transformer_layer *w = &t->layers[l];

@@ -46,8 +46,9 @@ size_t transformer_bytes(const struct model *model);
 
 /* What a pass reads and changes besides activations: one timeline. */
 struct timeline {
-    const struct window_shape *shape; /* memory_width 0: without the adapter */
-    struct buffer **states;           /* [L], window_layout(shape).bytes each */
+    const struct window_shape
+        *shapes;            /* [L], of the layers; memory_width 0: without fast weights */
+    struct buffer **states; /* [L], window_layout() of its shape each */
     bool writes;
     bool merged_gate; /* with the adapter's offsets to the scores of merged tokens */
 };

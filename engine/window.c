@@ -31,6 +31,16 @@ bool window_check(const struct window_shape *s, struct error *error) {
     return true;
 }
 
+struct window_shape window_of_layer(const struct window_shape *mean, float share) {
+    struct window_shape s = *mean;
+    s.keep = (uint32_t)lround((double)mean->keep * (double)share);
+    if (mean->merge) {
+        const long merge = lround((double)mean->merge * (double)share);
+        s.merge = (uint32_t)(merge < 1 ? 1 : merge < WINDOW_MAX_MERGE ? merge : WINDOW_MAX_MERGE);
+    }
+    return s;
+}
+
 uint32_t window_ring(const struct window_shape *s) {
     return s->window + s->chunk;
 }

@@ -9,8 +9,8 @@
  * become the sinks if it is the first block; the others compete with the kept tokens of their head
  * for B places, by what they gave to attention of late; the losers go into the memory. So a token
  * is in exactly one place: ring, sinks, kept, or memory. The memory is G merged tokens, each the
- * mean of many, and, with an adapter, its fast weights. This file is the arithmetic of that, the
- * same for every backend: no data moves here.
+ * mean of many, and, with an adapter, its fast weights. Layers differ in B and G alone. This file
+ * is the arithmetic of that, the same for every backend: no data moves here.
  */
 #pragma once
 
@@ -29,6 +29,9 @@ enum { WINDOW_MAX_CHUNK = 192 };
 
 /* Merging compares all pairs, so its cost grows with the square of G. */
 enum { WINDOW_MAX_MERGE = 2048 };
+
+/* No layer has more than so many times the B and G that layers have in the mean. */
+enum { WINDOW_MAX_SHARE = 2 };
 
 struct window_shape {
     uint32_t layers;       /* L */
@@ -69,6 +72,10 @@ struct window_layout {
     size_t evidence; /* f32 [M][2e] */
     size_t bytes;    /* all of it */
 };
+
+/* Of a layer that has this share, from 0 to WINDOW_MAX_SHARE, of the B and G of the mean. All
+ * layers merge if one does. */
+struct window_shape window_of_layer(const struct window_shape *mean, float share);
 
 /* Refuses (ERROR_USAGE) a shape that the arithmetic does not hold for, naming the number. */
 bool window_check(const struct window_shape *s, struct error *error);

@@ -19,13 +19,20 @@ size_t finetune_merge(const struct finetune *f, size_t window) {
     return f->options.width ? 0 : half < WINDOW_MAX_MERGE ? half : WINDOW_MAX_MERGE;
 }
 
-struct window_shape finetune_shape(const struct finetune *f, const struct finetune_sequence *s) {
-    const struct window_shape shape =
+static float *share_of(const struct finetune *f, size_t layer) {
+    return parameters_bind(&f->shape, f->values + layer * f->count).share;
+}
+
+void finetune_shape_layers(struct finetune *f, const struct finetune_sequence *s) {
+    const struct window_shape mean =
         window_pass_shape(&f->engine->model.config, s->window, f->shape.chunk, f->shape.sinks,
                           s->keep, finetune_merge(f, s->window));
-    assert(s->length <= f->options.length && s->window <= f->most.window &&
-           s->keep <= f->most.keep && window_pass_first(&shape, s->length) < s->length);
-    return shape;
+    assert(s->length <= f->options.length && s->window <= f->most.window);
+    for (size_t l = 0; l < f->layers; l++) {
+        f->windows[l] = window_of_layer(&mean, *share_of(f, l));
+        assert(f->windows[l].keep <= f->most.keep && f->windows[l].merge <= f->most.merge &&
+               window_pass_first(&f->windows[l], s->length) < s->length);
+    }
 }
 
 static size_t window_of(const struct finetune *f, size_t length, size_t i) {
@@ -37,6 +44,11 @@ size_t finetune_window(const struct finetune *f, size_t i) {
     return window_of(f, f->options.length, i);
 }
 
+/* Not so many that a layer with the largest share would write nothing. */
+static size_t twice_kept(size_t length, size_t window) {
+    return 2 * window <= length / 4 ? 2 * window : window;
+}
+
 struct finetune_sequence finetune_plan(const struct finetune *f, uint64_t step, const token *ids) {
     const size_t C = f->options.chunk, half = f->options.length / 2 / C * C;
     uint64_t random = f->options.seed ^ step << 20;
@@ -45,14 +57,15 @@ struct finetune_sequence finetune_plan(const struct finetune *f, uint64_t step, 
         s.length = half;
     }
     s.window = window_of(f, s.length, random_next(&random) % FINETUNE_WINDOWS);
-    s.keep = random_next(&random) % 2 && f->options.kept ? s.window : 0;
+    const size_t keep[] = {0, s.window, twice_kept(s.length, s.window)};
+    s.keep = f->options.kept ? keep[random_next(&random) % (sizeof keep / sizeof *keep)] : 0;
     return s;
 }
 
 struct finetune_sequence finetune_trial(const struct finetune *f, size_t i, const token *ids) {
-    const size_t window = finetune_window(f, 1);
-    return (struct finetune_sequence){ids, f->options.length, window,
-                                      i % 2 && f->options.kept ? window : 0};
+    const size_t length = f->options.length, window = finetune_window(f, 1);
+    const size_t keep = i % 2 && f->options.kept ? twice_kept(length, window) : 0;
+    return (struct finetune_sequence){ids, length, window, keep};
 }
 
 static struct finetune_result run(struct finetune *f, enum finetune_mode mode,
@@ -74,6 +87,52 @@ struct finetune_result finetune_measure(struct finetune *f, const struct finetun
 double finetune_measure_alone(struct finetune *f, const struct finetune_sequence *s) {
     return finetune_distill(f, MEASURE_ALONE, s, 0).mean;
 }
+
+/* ---- shares of the layers ---- */
+
+/* Layers of `group` have this share, the others the mean. */
+static void set_shares(struct finetune *f, size_t group, float share) {
+    for (size_t l = 0; l < f->layers; l++) {
+        *share_of(f, l) = spread_group(f->layers, l) == group ? share : 1;
+    }
+}
+
+static double try_share(struct finetune *f, const struct finetune_sequence *s, size_t group,
+                        float share) {
+    set_shares(f, group, share);
+    finetune_shape_layers(f, s);
+    student_again(&f->student, s->ids, f->windows);
+    return finetune_student_loss(f, true, false);
+}
+
+bool finetune_spread_try(struct finetune *f, const struct finetune_sequence *s,
+                         const struct session_watch *watch) {
+    const size_t groups = spread_groups(f->layers), of = 2 * groups + 1;
+    set_shares(f, 0, SPREAD_FEW); /* as early as anything is written in any of the trials */
+    finetune_shape_layers(f, s);
+    student_begin(&f->student, s->ids, s->length, f->windows);
+    f->spread.mean += try_share(f, s, 0, 1);
+    bool go_on = watch->step(watch->context, 1, of);
+    for (size_t g = 0; go_on && g < groups; g++) {
+        f->spread.few[g] += try_share(f, s, g, SPREAD_FEW);
+        f->spread.many[g] += try_share(f, s, g, SPREAD_MANY);
+        go_on = watch->step(watch->context, 3 + 2 * g, of);
+    }
+    set_shares(f, 0, 1);
+    return go_on;
+}
+
+void finetune_spread(struct finetune *f) {
+    for (size_t l = 0; l < f->layers; l++) {
+        *share_of(f, l) = spread_share(&f->spread, f->layers, l);
+    }
+}
+
+float finetune_share(const struct finetune *f, uint32_t layer) {
+    return *share_of(f, layer);
+}
+
+/* ---- steps ---- */
 
 /* Warm-up, then a half cosine. */
 struct finetune_result finetune_step(struct finetune *f, const struct finetune_sequence *s,
@@ -111,7 +170,7 @@ uint64_t finetune_skipped(const struct finetune *f) {
 }
 
 size_t finetune_parameters(const struct finetune *f) {
-    const size_t set = f->options.width ? 1 : 0; /* v_scale is set, not trained */
+    const size_t set = f->options.width ? 2 : 1; /* v_scale, share: set, not trained */
     return f->layers * (f->count - set);
 }
 

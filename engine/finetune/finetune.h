@@ -23,7 +23,7 @@ struct finetune_options {
     float rate;         /* the highest learning rate of stage 1 */
     float distill_rate; /* and of stage 2 */
     bool far_start;     /* maps start at the average far rotation, else at identity */
-    bool kept;          /* half of the sequences are read with kept tokens, as many as W */
+    bool kept;          /* of three sequences two are read with kept tokens, W or twice as many */
     bool lengths;       /* a quarter of the sequences have half the length */
     bool distill;       /* there will be a stage 2: makes room for it */
     uint64_t seed;
@@ -44,8 +44,8 @@ struct finetune_sequence {
     const token *ids; /* of the vocabulary */
     size_t length;    /* a multiple of C, at most L */
     size_t window;    /* W: one of finetune_window, or of the half length's */
-    size_t keep;      /* B: 0, or W where options.kept. Where the memory width is 0,
-                       * G is W / 2, as far as that may be; else 0 */
+    size_t keep;      /* B: 0, or where options.kept W, or 2 W; in the mean of the layers. Where the
+                       * memory width is 0, G is W / 2, as far as that may be; else 0 */
 };
 /* Windows that sequences are trained with: a 16th, an 8th and a quarter of the length. */
 enum { FINETUNE_WINDOWS = 3 };
@@ -67,6 +67,15 @@ struct finetune_result {
 /* Calibrate once, before anything else: it measures the size of values and fits gates and alpha to
  * the sequence. `progress` in [0, 1] is the place in the stage's schedule of the learning rate. */
 void finetune_calibrate(struct finetune *f, const struct finetune_sequence *s);
+/* Then, where there will be a stage 2, each layer's share of the kept and merged tokens may be
+ * found: by the KL of sequences with kept tokens, each read 21 times with this or that group of
+ * layers having fewer or more. `watch` is told after passes, and false stops it. Until
+ * finetune_spread settles it by all that were tried, layers have the same. */
+bool finetune_spread_try(struct finetune *f, const struct finetune_sequence *s,
+                         const struct session_watch *watch);
+void finetune_spread(struct finetune *f);
+/* What the layer has of the mean. */
+float finetune_share(const struct finetune *f, uint32_t layer);
 struct finetune_result finetune_step(struct finetune *f, const struct finetune_sequence *s,
                                      double progress);
 struct finetune_result finetune_measure(struct finetune *f, const struct finetune_sequence *s);

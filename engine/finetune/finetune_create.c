@@ -152,10 +152,11 @@ static bool make_parameters(struct finetune *f, struct error *error) {
     f->second = calloc(all, sizeof *f->second);
     f->updates = calloc(f->layers, sizeof *f->updates);
     f->errors = calloc(f->layers, sizeof *f->errors);
+    f->windows = calloc(f->layers, sizeof *f->windows);
     f->slots = calloc(f->slot_count, sizeof *f->slots);
     f->scratch = aligned_alloc(64, threads * f->scratch_floats * sizeof *f->scratch);
-    if (!f->values || !f->first || !f->second || !f->updates || !f->errors || !f->slots ||
-        !f->scratch) {
+    if (!f->values || !f->first || !f->second || !f->updates || !f->errors || !f->windows ||
+        !f->slots || !f->scratch) {
         return error_set(error, ERROR_NO_SPACE, "no memory for %zu parameters", all);
     }
     f->teacher.scratch = f->scratch;
@@ -193,8 +194,9 @@ static bool make(struct finetune *f, struct error *error) {
         return false;
     }
     const size_t window = finetune_window(f, FINETUNE_WINDOWS - 1);
-    f->most = window_pass_shape(c, window, o->chunk, o->sinks, o->kept ? window : 0,
-                                finetune_merge(f, window));
+    const struct window_shape mean = window_pass_shape(
+        c, window, o->chunk, o->sinks, o->kept ? window : 0, finetune_merge(f, window));
+    f->most = window_of_layer(&mean, WINDOW_MAX_SHARE);
     if (!teacher_init(&f->teacher, &f->engine->transformer, o->length, &f->most, error)) {
         return false;
     }
@@ -249,6 +251,7 @@ void finetune_destroy(struct finetune *f) {
     free(f->second);
     free(f->updates);
     free(f->errors);
+    free(f->windows);
     free(f->scratch);
     free(f);
 }

@@ -30,16 +30,20 @@ static bool learn(struct finetune *f, uint32_t l, double rate) {
     return adamw_step(&a, f->slots[0].gradients, 1, rate);
 }
 
+double finetune_student_loss(struct finetune *f, bool memory, bool back) {
+    for (uint32_t l = 0; l < f->layers; l++) {
+        bind(f, l);
+        student_forward(&f->student, l, memory);
+    }
+    return student_loss(&f->student, back);
+}
+
 struct finetune_result finetune_distill(struct finetune *f, enum finetune_mode mode,
                                         const struct finetune_sequence *s, double rate) {
     struct finetune_result r = {.layers = f->layers};
-    const struct window_shape window = finetune_shape(f, s);
-    student_begin(&f->student, s->ids, s->length, &window);
-    for (uint32_t l = 0; l < f->layers; l++) {
-        bind(f, l);
-        student_forward(&f->student, l, mode != MEASURE_ALONE);
-    }
-    r.mean = student_loss(&f->student, mode == TRAIN);
+    finetune_shape_layers(f, s);
+    student_begin(&f->student, s->ids, s->length, f->windows);
+    r.mean = finetune_student_loss(f, mode != MEASURE_ALONE, mode == TRAIN);
     if (mode == TRAIN && !isfinite(r.mean)) {
         r.skipped = f->layers;
         return r;

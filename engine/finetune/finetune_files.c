@@ -15,7 +15,7 @@
 #include "engine/gguf_write.h"
 
 static const char MAGIC[8] = "ALLMEMFT";
-enum { VERSION = 3 };
+enum { VERSION = 4 };
 
 static void put_double(struct bytes *b, double v) {
     uint64_t bits;
@@ -243,6 +243,7 @@ static void take_branch(const struct branch_shape *s, const struct memory_branch
         {v->gate_b, b->gate_b, H},       {v->rates_w, b->rates_w, 2 * M * d},
         {v->rates_b, b->rates_b, 2 * M}, {v->v_scale, &b->v_scale, 1},
     };
+    *v->share = b->share;
     if (f == 0) {
         memcpy(v->merged_w, b->merged_w, H * d * sizeof *v->merged_w);
         memcpy(v->merged_b, b->merged_b, H * sizeof *v->merged_b);

@@ -7,6 +7,7 @@
 #include "engine/finetune/branch.h"
 #include "engine/finetune/finetune.h"
 #include "engine/finetune/loss.h"
+#include "engine/finetune/spread.h"
 #include "engine/finetune/student.h"
 #include "engine/finetune/teacher.h"
 #include "engine/finetune/window_pass.h"
@@ -30,14 +31,16 @@ struct finetune {
     struct engine *engine;
     struct finetune_options options;
     struct branch_shape shape;
-    struct window_shape most; /* the largest window and B */
+    struct window_shape most; /* the largest window and B of a layer */
     struct teacher teacher;
     size_t layers, count;           /* parameters of a layer */
     float *values, *first, *second; /* [layers][count]: parameters and their moments */
     uint32_t *updates;              /* [layers] */
     float *errors;                  /* [layers] */
+    struct window_shape *windows;   /* [layers], of the present sequence */
     enum finetune_stage stage;
     uint64_t steps, stage_steps, skipped;
+    struct spread spread; /* sums over the sequences that were tried */
 
     struct buffer *state; /* of the window that is being run */
     struct slot *slots;   /* layers that are worked on together; stage 2 works on the first */
@@ -55,7 +58,10 @@ struct finetune_result finetune_transfer(struct finetune *f, enum finetune_mode 
 /* finetune_distill.c: stage 2. */
 struct finetune_result finetune_distill(struct finetune *f, enum finetune_mode mode,
                                         const struct finetune_sequence *s, double rate);
+/* Of a student that was begun: all layers forwards, and the loss. */
+double finetune_student_loss(struct finetune *f, bool memory, bool back);
 
 /* G for sequences with this window. */
 size_t finetune_merge(const struct finetune *f, size_t window);
-struct window_shape finetune_shape(const struct finetune *f, const struct finetune_sequence *s);
+/* f->windows for the sequence. */
+void finetune_shape_layers(struct finetune *f, const struct finetune_sequence *s);

@@ -14,8 +14,7 @@ struct job {
     enum finetune_mode mode;
     uint32_t layer; /* of the first slot */
     size_t slots, length;
-    struct window_shape window;
-    size_t first; /* what comes before is as full attention gives it */
+    size_t first; /* what comes before is as full attention gives it, in every layer */
     double rate;
 };
 
@@ -111,10 +110,10 @@ static void bind_slots(struct job *j) {
         struct slot *s = &f->slots[i];
         const struct teacher_layer *t = &s->teacher;
         teacher_run(&f->teacher, j->layer + (uint32_t)i, t);
-        window_pass_run(f->teacher.cpu, &j->window, j->length, f->state, t->q, t->k, t->v, NULL,
-                        s->swa, &s->trace);
+        window_pass_run(f->teacher.cpu, &f->windows[j->layer + i], j->length, f->state, t->q, t->k,
+                        t->v, NULL, s->swa, &s->trace);
         s->pass.length = j->length;
-        s->pass.window = j->window.window;
+        s->pass.window = f->windows->window;
         s->pass.values = parameters_bind(&f->shape, f->values + (j->layer + i) * f->count);
         s->pass.inputs = (struct branch_inputs){0};
         s->pass.x = t->x->data;
@@ -172,12 +171,15 @@ static void run_group(struct job *j) {
 struct finetune_result finetune_transfer(struct finetune *f, enum finetune_mode mode,
                                          const struct finetune_sequence *s, double rate) {
     struct finetune_result r = {.errors = f->errors, .layers = f->layers};
-    struct job j = {
-        .f = f, .mode = mode, .length = s->length, .window = finetune_shape(f, s), .rate = rate};
+    struct job j = {.f = f, .mode = mode, .length = s->length, .first = s->length, .rate = rate};
     struct backend *b = &f->teacher.cpu->base;
-    j.first = window_pass_first(&j.window, s->length);
+    finetune_shape_layers(f, s);
+    for (size_t l = 0; l < f->layers; l++) {
+        const size_t first = window_pass_first(&f->windows[l], s->length);
+        j.first = first < j.first ? first : j.first;
+    }
     teacher_begin(&f->teacher, s->ids, s->length);
-    b->ops->positions(b, &f->engine->transformer.rope, &j.window, 0, s->length);
+    b->ops->positions(b, &f->engine->transformer.rope, f->windows, 0, s->length);
     for (size_t l = 0; l < f->layers; l += j.slots) {
         j.layer = (uint32_t)l;
         j.slots = f->layers - l < f->slot_count ? f->layers - l : f->slot_count;

@@ -139,21 +139,31 @@ static void share_rows(struct student *s, uint32_t l) {
 }
 
 void student_begin(struct student *s, const int32_t *ids, size_t length,
-                   const struct window_shape *window) {
+                   const struct window_shape *windows) {
     struct teacher *t = s->teacher;
     const struct model_config *c = &t->transformer->model->config;
-    s->window = *window;
-    s->first = window_pass_first(window, length);
+    s->first = length;
+    for (uint32_t l = 0; l < c->layers; l++) {
+        const size_t first = window_pass_first(&windows[l], length);
+        s->first = first < s->first ? first : s->first;
+    }
     s->pass->length = length;
-    s->pass->window = window->window;
-    t->cpu->base.ops->positions(&t->cpu->base, &t->transformer->rope, window, 0, length);
+    s->pass->window = windows->window;
+    t->cpu->base.ops->positions(&t->cpu->base, &t->transformer->rope, windows, 0, length);
     teacher_begin(t, ids, length);
     for (uint32_t l = 0; l < c->layers; l++) {
         share_rows(s, l);
         teacher_run(t, l, s->work);
     }
     teacher_last_norm(t, s->teacher_last, s->first);
-    teacher_begin(t, ids, length);
+    student_again(s, ids, windows);
+}
+
+void student_again(struct student *s, const int32_t *ids, const struct window_shape *windows) {
+    for (uint32_t l = 0; l < s->teacher->transformer->model->config.layers; l++) {
+        s->layers[l].window = windows[l];
+    }
+    teacher_begin(s->teacher, ids, s->teacher->length);
 }
 
 static void project_chunk(void *context, size_t index, size_t thread) {
@@ -202,7 +212,7 @@ void student_forward(struct student *s, uint32_t l, bool memory) {
     if (gated) {
         student_run_gate(s);
     }
-    window_pass_run(t->cpu, &s->window, t->length, s->state, s->work->q, s->work->k, s->work->v,
+    window_pass_run(t->cpu, &y->window, t->length, s->state, s->work->q, s->work->k, s->work->v,
                     gated ? &gate : NULL, &swa, &y->trace);
     struct buffer mixed = swa;
     if (memory && !gated) {

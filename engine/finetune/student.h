@@ -21,8 +21,9 @@
 
 /* What the way forward leaves of a layer for the way back. */
 struct student_layer {
-    float *x;   /* [L][d]: the residual stream that comes in */
-    float *swa; /* [L][H*e] */
+    float *x;                   /* [L][d]: the residual stream that comes in */
+    float *swa;                 /* [L][H*e] */
+    struct window_shape window; /* of the present sequence, as `trace` is */
     struct window_trace trace;
 };
 
@@ -35,8 +36,7 @@ struct student {
     float *scratch;       /* [threads][scratch_floats], the caller's */
     size_t scratch_floats;
 
-    struct window_shape window; /* of the present sequence */
-    size_t first;
+    size_t first; /* of the present sequence */
 
     struct student_layer *layers;
     struct kl kl;
@@ -59,10 +59,13 @@ bool student_init(struct student *s, struct teacher *teacher, const struct branc
 void student_finish(struct student *s); /* accepts a zeroed struct */
 size_t student_bytes(const struct model_config *c, size_t capacity, const struct window_shape *most,
                      size_t threads);
-/* Runs the teacher over ids[0..length) and starts the student on them. Positions from s->first on
- * can be learnt from; there may be none. */
+/* Runs the teacher over ids[0..length) and starts the student on them; windows[layers] differ in B
+ * alone. Positions from s->first on can be learnt from; there may be none. */
 void student_begin(struct student *s, const int32_t *ids, size_t length,
-                   const struct window_shape *window);
+                   const struct window_shape *windows);
+/* Starts the student anew on the same sequence, read through windows that write nothing before
+ * s->first. */
+void student_again(struct student *s, const int32_t *ids, const struct window_shape *windows);
 /* Runs layer l, for l = 0, 1, ... in turn, with pass->values as its parameters; without `memory`
  * window attention alone, merged tokens as they are. */
 void student_forward(struct student *s, uint32_t l, bool memory);

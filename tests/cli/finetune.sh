@@ -144,6 +144,13 @@ for mode in memory window; do
         --text texts/novel.txt 2>>"$work/err" | grep "^nll"
 done >gate_nlls
 is "it changes what is read" "$(sort -u gate_nlls | wc -l)" 2
+run "$ALLMEM" finetune -m tiny.gguf -o spread.gguf --length 256 --width 0 --chunk 16 --seed 3 --steps 2 \
+    --spread texts
+is "tokens are spread over the layers" "$status" 0
+has "and it says how" "$err" "shares of the layers: "
+rm spread.gguf*
+fails "stage 1 knows no shares" 2 "--spread with --stage 1" "$ALLMEM" finetune -m tiny.gguf -o spread.gguf \
+    --stage 1 --spread -q texts
 fails "stage 1 has nothing to train" 2 "stage 2 trains the gate" "$ALLMEM" finetune -m tiny.gguf \
     -o c.gguf --length 256 --width 0 --chunk 16 --stage 1 -q texts
 cp a.gguf tiny.adapter.gguf

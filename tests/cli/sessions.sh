@@ -39,7 +39,7 @@ memory_of() {
 }
 
 sessions=$ALLMEM_HOME/data/sessions
-"$TINY" "$work/tiny.gguf" adapter="$work/tiny.adapter.gguf" || exit 1
+"$TINY" "$work/tiny.gguf" adapter="$work/tiny.adapter.gguf" adapter_uneven=0.5 || exit 1
 "$TINY" "$work/plain.gguf" || exit 1
 ALLMEM_MODEL=$work/tiny.gguf
 export ALLMEM_MODEL

@@ -92,7 +92,7 @@ for x, y in zip(a["buckets"], b["buckets"]):
 done
 
 # Of a quantised model, by each kind of product.
-"$TINY" packed.gguf type=Q4_1 adapter=packed.adapter.gguf
+"$TINY" packed.gguf type=Q4_1 adapter=packed.adapter.gguf adapter_uneven=0.5
 set -- -m packed.gguf --mode memory --window 64 --keep 24 --tokens 300 --text book.md
 run "$ALLMEM" eval --json --backend=cpu "$@"
 cp out cpu.json

@@ -42,14 +42,14 @@ CASES = [  # arguments of tiny_model_tool, session, tokens
     ("architecture=llama context=256", Window(64), 420),
     ("architecture=qwen2 context=256", Window(64, keep=24), 420),
     ("architecture=qwen3 context=256 yarn=2", Window(128, sinks=0, keep=24), 420),
-    ("architecture=llama context=256", Window(96, 16, 4, 24, True, True), 420),
+    ("architecture=llama context=256 adapter_uneven=0.5", Window(96, 16, 4, 24, True, True), 420),
     ("architecture=qwen2 context=256", Window(64, 16, 4, 0, True, True), 420),
     ("architecture=qwen3 context=256", Window(96, 32, 4, 12, True, True), 420),
     ("architecture=llama context=256", Window(96, 16, 0, 24, True, False), 420),
     ("architecture=llama context=256", Window(64, merge=12, writes=True), 420),
     ("architecture=llama context=256", Window(64, keep=24, merge=400, writes=True), 420),
     ("architecture=qwen3 context=256 yarn=2", Window(64, keep=24, merge=40, writes=True), 420),
-    ("architecture=qwen2 context=96", Window(96, 16, 4, 5, True, True, 7), 420),
+    ("architecture=qwen2 context=96 adapter_uneven=1", Window(96, 16, 4, 5, True, True, 7), 420),
 ]
 
 
@@ -130,7 +130,8 @@ class Merged:
             x = torch.stack([torch.cat([k, unit * v]) for _, k, v in self.points])
             cost = torch.cdist(x, x).square() / (n[:, None] ** -0.5 + n**-0.5)
             pairs = sorted((cost[i, j].item(), i, j) for i in range(len(n)) for j in range(i))
-            self.margin = min(self.margin, pairs[1][0] / max(pairs[0][0], 1e-30) - 1)
+            if len(pairs) > 1:
+                self.margin = min(self.margin, pairs[1][0] / max(pairs[0][0], 1e-30) - 1)
             _, j, i = pairs[0]
             (a, k, v), (b, l, w) = self.points[i], self.points.pop(j)
             self.points[i] = [a + b, (a * k + b * l) / (a + b), (a * v + b * w) / (a + b)]
@@ -190,6 +191,8 @@ def attention(x, q, k, v, rope, o, far, branch):
     which on sinks and kept tokens are clipped; branch: the layer's memory parameters."""
     n, H, e = q.shape
     M, scale = k.shape[1], rope.magnitude**2 / math.sqrt(e)
+    share = branch["share"].item() if o.memory else 1
+    B, G = math.floor(o.B * share + 0.5), max(math.floor(o.G * share + 0.5), 1) if o.G else 0
     rounded = lambda y: y.half().double()  # as the cache does: it moves these logits by 1e-3
     out = torch.zeros_like(q)
     margin = math.inf
@@ -206,7 +209,7 @@ def attention(x, q, k, v, rope, o, far, branch):
             raw = [x @ branch[f"{name}_w"][m] + branch[f"{name}_b"][m] for name in ("step", "decay")]
             rates = torch.stack([torch.nn.functional.softplus(raw[0]), torch.sigmoid(raw[1])], 1)
         sinks, kept, ring = [], [], []
-        merged = Merged(o.G, far)
+        merged = Merged(G, far)
         clip = min(2 * o.W, far)
         distances = (min(o.W // 2, clip // 2) if o.W // 2 >= clip else o.W // 2, clip)
         for p in range(n):
@@ -220,14 +223,14 @@ def attention(x, q, k, v, rope, o, far, branch):
                     score[j] *= 1 - o.C / o.W
                 worth = {j: score[j] * values[j].norm().item() for j in kept + block}
                 ranked = sorted(kept + block, key=lambda j: (-worth[j], j))
-                stays = sorted(ranked[: o.B])
-                gone = sorted(ranked[o.B :], key=lambda j: (j not in kept, j))
-                if 0 < o.B < len(ranked) and worth[ranked[o.B - 1]] > 0:
-                    margin = min(margin, worth[ranked[o.B - 1]] / max(worth[ranked[o.B]], 1e-30) - 1)
+                stays = sorted(ranked[: B])
+                gone = sorted(ranked[B :], key=lambda j: (j not in kept, j))
+                if 0 < B < len(ranked) and worth[ranked[B - 1]] > 0:
+                    margin = min(margin, worth[ranked[B - 1]] / max(worth[ranked[B]], 1e-30) - 1)
                 kept_before.update({j: rounded(before(j)) for j in stays if j not in kept})
-                if gone and (o.memory or o.G):
+                if gone and (o.memory or G):
                     was = torch.stack([kept_before[j] if j in kept else before(j) for j in gone])
-                if gone and o.G:
+                if gone and G:
                     merged.add(rope.turn_back_by_mean(was, *distances), [values[j] for j in gone])
                 if o.memory and gone:
                     head.write(was, torch.stack([values[j] for j in gone]), rates[gone], o.writes)
@@ -250,7 +253,7 @@ def attention(x, q, k, v, rope, o, far, branch):
                         score[j] += share[i].item()
                 if o.memory:
                     out[p, h] = head.read(h, q[p, h], out[p, h], lse, x[p])
-        if o.G:
+        if G:
             print(f"  closest choice of a pair to merge: {merged.margin:.1e}", file=sys.stderr)
         if o.memory and o.writes:
             print(f"  memory head {m}: {head.count} written", file=sys.stderr)

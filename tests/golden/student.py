@@ -24,13 +24,13 @@ NAMES = "w1 w2 w3 q_map k_map ev_q ev_k gate_lse alpha gate_w gate_b step_w deca
 GATE = "merged_w merged_b".split()
 CASES = [  # arguments of tiny_model_tool, window, kept, merged
     ("architecture=llama context=512", 32, 0, 0),
-    ("architecture=llama context=160 frequencies=1 biases=1", 48, 24, 0),
+    ("architecture=llama context=160 frequencies=1 biases=1 adapter_uneven=0.5", 48, 24, 0),
     ("architecture=qwen2 context=512 tied=0", 32, 20, 0),
     ("architecture=qwen3 context=512 yarn=2 head_dim=32 heads=6 kv_heads=3", 48, 0, 0),
     ("architecture=qwen3 context=512", 32, 32, 0),
     ("architecture=llama context=160 adapter_width=0", 32, 0, 40),
     ("architecture=qwen2 context=512 adapter_width=0", 32, 20, 21),
-    ("architecture=qwen3 context=512 yarn=2 head_dim=32 heads=6 kv_heads=3 adapter_width=0", 48, 16, 100),
+    ("architecture=qwen3 context=512 yarn=2 head_dim=32 heads=6 kv_heads=3 adapter_width=0 adapter_uneven=0.5", 48, 16, 100),
 ]
 
 
@@ -219,8 +219,10 @@ def run(once, keys, w, branches, W, B, G, ids):
             of_head = slice(m * (H // M), (m + 1) * (H // M))
             readers = q[:, of_head]
             window = W if branches else 2 * n
+            share = branches[layer]["share"].item() if branches else 0
+            keep, merge = math.floor(B * share + 0.5), max(math.floor(G * share + 0.5), 1) if G else 0
             out, lse, written = read_window(
-                once, readers, k[:, m], v[:, m], rope, window, B, G, far, gate[:, of_head])
+                once, readers, k[:, m], v[:, m], rope, window, keep, merge, far, gate[:, of_head])
             counts.append([len(gone) for gone in written])
             if branches and not G:
                 out = read_memory(branches[layer], m, x, readers, k[:, m], v[:, m], out, lse, written)
@@ -228,7 +230,7 @@ def run(once, keys, w, branches, W, B, G, ids):
         y = y + torch.cat(mixed, 1).reshape(n, -1) @ b["attn_output.weight"].T
         x = rms(y, eps, b["ffn_norm.weight"])
         y = y + (torch.nn.functional.silu(x @ b["ffn_gate.weight"].T) * (x @ b["ffn_up.weight"].T)) @ b["ffn_down.weight"].T
-    first = next(c for c in range(n // CHUNK) if counts[0][c] or (c * CHUNK > far and c * CHUNK >= W + CHUNK)) if branches else 0
+    first = next(c for c in range(n // CHUNK) if any(head[c] for head in counts) or (c * CHUNK > far and c * CHUNK >= W + CHUNK)) if branches else 0
     return rms(y, eps, w["output_norm.weight"]) @ w.get("output.weight", w["token_embd.weight"]).T, first * CHUNK
 
 

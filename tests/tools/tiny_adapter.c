@@ -79,11 +79,14 @@ static bool put_layer(struct gguf_writer *w, const struct tiny_adapter *a,
     for (size_t i = 0; ok && a->width && i < sizeof fast / sizeof *fast; i++) {
         ok = put_parameter(w, &fast[i], layer, random);
     }
+    const float sign = layer % 2 ? 1 : -1;
+    const struct parameter share = {"share", {1}, 1 + sign * a->uneven, 0, false};
     const bool gated = a->merged_gate || a->width == 0;
     for (size_t i = 0; ok && gated && i < sizeof merged / sizeof *merged; i++) {
         ok = put_parameter(w, &merged[i], layer, random);
     }
-    return ok;
+    uint64_t unused = 0; /* nothing is drawn */
+    return ok && put_parameter(w, &share, layer, &unused);
 }
 
 struct tiny_adapter tiny_adapter_of(void) {

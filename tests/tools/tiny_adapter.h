@@ -15,7 +15,8 @@ struct tiny_adapter {
     bool merged_gate;             /* and with it too */
     float step;                   /* raw: the mean of step_b, before softplus */
     float decay;                  /* raw: the mean of decay_b, before the logistic function */
-    float gate; /* the mean of gate_b; -1000 shuts the gate whatever the evidence */
+    float gate;   /* the mean of gate_b; -1000 shuts the gate whatever the evidence */
+    float uneven; /* shares of the layers: 1 - uneven and 1 + uneven in turn */
 };
 
 /* Memory width 32, chunks of 16, 4 sinks; steps of about 0.7, which takes a block half of the way

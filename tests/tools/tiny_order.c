@@ -68,6 +68,10 @@ bool tiny_order_set(struct tiny_order *o, const char *name) {
         t->rope_factor = strtof(value, NULL);
         return true;
     }
+    if (is(name, size, "adapter_uneven")) {
+        o->adapter.uneven = strtof(value, NULL);
+        return true;
+    }
     if (is(name, size, "seed")) {
         t->seed = strtoull(value, NULL, 10);
         return true;

@@ -16,6 +16,7 @@
 #include <cmocka.h>
 
 #include "engine/adapter.h"
+#include "engine/window.h"
 #include "tests/tools/poke.h"
 #include "tests/tools/tiny_engine.h"
 
@@ -62,7 +63,8 @@ static const float *tensor_of(const struct adapter *a, const char *name) {
 
 static void parameters_come_to_their_places(void **state) {
     (void)state;
-    const struct tiny_adapter t = tiny_adapter_of();
+    struct tiny_adapter t = tiny_adapter_of();
+    t.uneven = 0.5f;
     struct bytes file = build(&t, &base.m);
     uint8_t hash[HASH_BYTES];
     hash_of(file.data, file.size, hash);
@@ -100,7 +102,9 @@ static void parameters_come_to_their_places(void **state) {
             {"step_b", b->rates_b, M},
             {"decay_b", b->rates_b + M, M},
             {"v_scale", &b->v_scale, 1},
+            {"share", &b->share, 1},
         };
+        assert_true(b->share == (l ? 1.5f : 0.5f));
         for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
             char name[64];
             snprintf(name, sizeof name, "blk.%u.mem_%s", l, parts[i].name);
@@ -172,7 +176,7 @@ static void refuses_what_does_not_fit(void **state) {
         {"not an adapter",
          {POKE_TEXT("general.architecture", STRING, "allmem-adaptor")},
          {"\"allmem-adaptor\"", "\"allmem-adapter\""}},
-        {"other spec", {POKE("allmem.spec", VALUE, 4, 7)}, {"allmem.spec is 7", "version 4"}},
+        {"other spec", {POKE("allmem.spec", VALUE, 4, 7)}, {"allmem.spec is 7", "version 5"}},
         {"spec missing", {POKE("allmem.spec", -1, 1, 'x')}, {"allmem.spec", NULL}},
         {"base missing", {POKE("allmem.base_fingerprint", -1, 1, 'x')}, {"base_fingerprint", NULL}},
         {"other base",
@@ -188,7 +192,7 @@ static void refuses_what_does_not_fit(void **state) {
         {"chunk huge", {POKE("allmem.chunk", VALUE, 4, 193)}, {"chunk 193", "up to 192"}},
         {"sinks above the chunk", {POKE("allmem.sinks", VALUE, 4, 17)}, {"sinks 17", "expected"}},
         {"tensor missing", {POKE("blk.1.mem_ev_k", -1, 1, 'x')}, {"blk.1.mem_ev_k", "missing"}},
-        {"last missing", {POKE("blk.1.mem_v_scale", -1, 1, 'x')}, {"blk.1.mem_v_scale", "missing"}},
+        {"last missing", {POKE("blk.1.mem_share", -1, 1, 'x')}, {"blk.1.mem_share", "missing"}},
         {"w1 transposed",
          {POKE("blk.0.mem_w1", NE0, 8, 32), POKE("blk.0.mem_w1", NE1, 8, 24)},
          {"blk.0.mem_w1", "expected"}},
@@ -239,7 +243,7 @@ static void refuses_numbers_that_are_not_finite(void **state) {
     struct bytes good = build(&t, &base.m);
     struct gguf g;
     assert_true(gguf_parse(&g, good.data, good.size, NULL));
-    assert_int_equal(g.tensor_count, 2 * 18);
+    assert_int_equal(g.tensor_count, 2 * 19);
     for (size_t i = 0; i < g.tensor_count; i++) {
         const struct gguf_tensor *x = &g.tensors[i];
         for (int last = 0; last <= 1; last++) {
@@ -259,16 +263,24 @@ static void refuses_numbers_that_are_not_finite(void **state) {
             }
         }
     }
-    for (int sign = 0; sign <= 1; sign++) { /* values are divided by it */
-        const struct gguf_tensor *x = gguf_find_tensor(&g, "blk.1.mem_v_scale");
+    static const struct {
+        const char *name;
+        float bad;
+    } numbers[] = {
+        {"blk.1.mem_v_scale", -1}, /* values are divided by it */
+        {"blk.1.mem_v_scale", 0},
+        {"blk.0.mem_share", -0.1f},
+        {"blk.0.mem_share", WINDOW_MAX_SHARE + 0.1f},
+    };
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        const struct gguf_tensor *x = gguf_find_tensor(&g, numbers[i].name);
         struct bytes file = {0};
-        const float bad = sign ? -1 : 0;
         bytes_put(&file, good.data, good.size);
-        memcpy(file.data + ((const uint8_t *)x->data - good.data), &bad, sizeof bad);
+        memcpy(file.data + ((const uint8_t *)x->data - good.data), &numbers[i].bad, sizeof(float));
         struct adapter a;
         struct error error = {0};
         assert_false(open_bytes(&a, &file, &error));
-        assert_non_null(strstr(error.text, "blk.1.mem_v_scale"));
+        assert_non_null(strstr(error.text, numbers[i].name));
     }
     gguf_finish(&g);
     bytes_finish(&good);

@@ -2,8 +2,9 @@
  *
  * engine/finetune without fast weights: the gate of merged tokens is trained in stage 2, on a tiny
  * model. It starts as nothing, lowers the KL, goes into an adapter and back, and resumes exactly.
- * Its gradients are in test_student.c.
+ * Before it, tokens may be spread over the layers. Gradients are in test_student.c.
  */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -193,6 +194,58 @@ static void an_adapter_is_what_was_trained(void **state) {
     free(untrained);
 }
 
+struct passes {
+    size_t done, of, stop;
+};
+
+static bool count_pass(void *context, size_t done, size_t of) {
+    struct passes *p = context;
+    assert_true(done > p->done && done <= of);
+    p->done = done;
+    p->of = of;
+    return done < p->stop;
+}
+
+/* Two layers, each a group of its own. Training leaves the shares, and an adapter has them. */
+static void tokens_are_spread(void **state) {
+    (void)state;
+    struct engine *e;
+    struct error error;
+    const struct finetune_options o = gate_options();
+    struct finetune *f = tiny_training_start(&e, &o);
+    token ids[TINY_LENGTH];
+    tiny_tokens(0, ids, TINY_LENGTH);
+    const struct finetune_sequence s = finetune_trial(f, 1, ids);
+    struct passes passes = {.stop = 3};
+    const struct session_watch watch = {count_pass, &passes};
+    const double before = finetune_measure(f, &s).mean;
+    assert_false(finetune_spread_try(f, &s, &watch));
+    assert_int_equal(passes.done, 3);
+    assert_true(finetune_share(f, 0) == 1 && finetune_share(f, 1) == 1);
+    assert_true(finetune_measure(f, &s).mean == before);
+    finetune_destroy(f);
+    engine_close(e);
+
+    f = tiny_training_start(&e, &o);
+    passes = (struct passes){.stop = SIZE_MAX};
+    assert_true(finetune_spread_try(f, &s, &watch));
+    assert_true(passes.done == 5 && passes.of == 5);
+    finetune_spread(f);
+    const float first = finetune_share(f, 0), second = finetune_share(f, 1);
+    assert_true(fabs((double)(first + second) - 2) < 1e-3 && fabs((double)(first - second)) > 0.1);
+    assert_true(finetune_measure(f, &s).mean < before);
+    steps(f, 0, 4);
+    char *path = adapter_of(f);
+    finetune_destroy(f);
+    f = finetune_create(e, &o, &error);
+    assert_true(finetune_start_from(f, path, &error));
+    assert_true(finetune_share(f, 0) == first && finetune_share(f, 1) == second);
+    finetune_destroy(f);
+    engine_close(e);
+    unlink(path);
+    free(path);
+}
+
 /* With the chunk and the sinks that sessions have without an adapter. */
 static void untrained_it_changes_nothing(void **state) {
     (void)state;
@@ -235,11 +288,9 @@ static void stage_1_is_refused(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(it_starts_as_nothing_and_lowers_kl),
-        cmocka_unit_test(resuming_is_exact),
-        cmocka_unit_test(an_adapter_is_what_was_trained),
-        cmocka_unit_test(untrained_it_changes_nothing),
-        cmocka_unit_test(stage_1_is_refused),
+        cmocka_unit_test(it_starts_as_nothing_and_lowers_kl), cmocka_unit_test(resuming_is_exact),
+        cmocka_unit_test(an_adapter_is_what_was_trained),     cmocka_unit_test(tokens_are_spread),
+        cmocka_unit_test(untrained_it_changes_nothing),       cmocka_unit_test(stage_1_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

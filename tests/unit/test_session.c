@@ -25,6 +25,14 @@ static const char *const architectures[] = {"llama", "qwen2", "qwen3"};
 /* The chunk of an adapter that has a gate of merged tokens and no fast weights. */
 enum { GATE_ALONE = 32 };
 
+/* Layers have half and one and a half times the mean; but not beside a gate that is shut, to be
+ * compared with what has no adapter. */
+static const float UNEVEN = 0.5f, SHUT = -1000;
+
+static struct window_shape shape_of(const struct window_shape *mean, size_t layer) {
+    return window_of_layer(mean, layer ? 1 + UNEVEN : 1 - UNEVEN);
+}
+
 /* A model whose distances are clipped at 192, with an adapter of this chunk (0: none). NULL for the
  * fastest kernels that run here. */
 static struct engine *open_engine(const char *architecture, uint32_t chunk, float gate,
@@ -37,6 +45,7 @@ static struct engine *open_engine(const char *architecture, uint32_t chunk, floa
     adapter.width = chunk == GATE_ALONE ? 0 : adapter.width;
     adapter.sinks = adapter.sinks > chunk ? chunk : adapter.sinks;
     adapter.gate = gate;
+    adapter.uneven = gate == SHUT ? 0 : UNEVEN;
     if (kernels) {
         setenv("ALLMEM_KERNELS", kernels, 1);
     } else {
@@ -126,7 +135,10 @@ static void options_have_defaults(void **state) {
                                            .keep = SESSION_KEEP,
                                            .merge = o.merge,
                                            .memory_width = chunk ? 32 : 0};
-        assert_int_equal(session_state_bytes(s), 2 * window_layout(&shape).bytes);
+        const struct window_shape few = chunk ? shape_of(&shape, 0) : shape;
+        const struct window_shape many = chunk ? shape_of(&shape, 1) : shape;
+        assert_int_equal(session_state_bytes(s),
+                         window_layout(&few).bytes + window_layout(&many).bytes);
         append(s, NULL, 0);
         assert_int_equal(session_position(s), 0);
         session_destroy(s);
@@ -462,7 +474,7 @@ static void a_shut_memory_is_window_and_sinks(void **state) {
     tiny_tokens(5, ids, N);
     for (int a = 0; a < 3; a++) {
         for (uint32_t keep = 0; keep <= 10; keep += 10) {
-            struct engine *shut = open_engine(architectures[a], SESSION_CHUNK, -1000, NULL);
+            struct engine *shut = open_engine(architectures[a], SESSION_CHUNK, SHUT, NULL);
             struct engine *open = open_engine(architectures[a], SESSION_CHUNK, -1, NULL);
             struct session_options o = {.window = 64, .sinks = 4, .keep = keep};
             struct session *plain = open_session(shut, &o);
@@ -588,18 +600,19 @@ static void heads_of_any_size_work(void **state) {
 /* Fast weights of all layers in the saved parts: every number finite, no matrix more than `limit`
  * times as long as at the start. */
 static void assert_bounded(struct session *s, struct session *start, double limit) {
-    const struct window_shape shape = {.layers = 2,
-                                       .heads = 4,
-                                       .kv_heads = 2,
-                                       .head_dim = 16,
-                                       .window = session_options(s).window,
-                                       .chunk = 16,
-                                       .sinks = session_options(s).sinks,
-                                       .keep = session_options(s).keep,
-                                       .memory_width = 32};
-    const struct window_layout l = window_layout(&shape);
+    const struct window_shape mean = {.layers = 2,
+                                      .heads = 4,
+                                      .kv_heads = 2,
+                                      .head_dim = 16,
+                                      .window = session_options(s).window,
+                                      .chunk = 16,
+                                      .sinks = session_options(s).sinks,
+                                      .keep = session_options(s).keep,
+                                      .memory_width = 32};
     const size_t matrix = 32 * 16;
     for (size_t part = 1; part <= 2; part++) {
+        const struct window_shape shape = shape_of(&mean, part - 1);
+        const struct window_layout l = window_layout(&shape);
         struct bytes now = {0}, then = {0};
         assert_true(session_save_part(s, part, &now, NULL));
         assert_true(session_save_part(start, part, &then, NULL));

@@ -33,7 +33,7 @@ struct problem {
     struct teacher_layer work;
     struct branch_shape shape;
     struct branch_pass pass;
-    struct window_shape window;
+    struct window_shape most, *windows; /* of the layers, [layers] */
     struct buffer *state;
     struct student student;
     float *values, *gradients, *scratch; /* [layers][count] */
@@ -74,6 +74,7 @@ static void take(const struct branch_shape *s, const struct memory_branch *b, fl
     const struct branch_values v = parameters_bind(s, values);
     struct parameter table[PARAMETERS];
     parameters_table(s, table);
+    *v.share = b->share;
     if (s->memory_width == 0) {
         memcpy(v.merged_w, b->merged_w, s->heads * s->width * sizeof *values);
         memcpy(v.merged_b, b->merged_b, s->heads * sizeof *values);
@@ -94,7 +95,8 @@ static void take(const struct branch_shape *s, const struct memory_branch *b, fl
                            b->rates_w + s->kv_heads * s->width,
                            b->rates_b,
                            b->rates_b + s->kv_heads,
-                           &b->v_scale};
+                           &b->v_scale,
+                           &b->share};
     assert_ptr_equal(v.w1, values + table[0].offset);
     for (size_t i = 0; i < PARAMETERS; i++) {
         memcpy(values + table[i].offset, from[i], table[i].count * sizeof *values);
@@ -109,19 +111,26 @@ static struct problem *make(const struct golden *g, size_t threads) {
     p->layers = c->layers;
     p->shape = (struct branch_shape){c->width,         c->heads, c->kv_heads, c->head_dim,
                                      p->adapter.width, C,        GOLDEN_SINKS};
-    p->window = window_pass_shape(c, g->window, C, GOLDEN_SINKS, g->keep, g->merge);
+    p->windows = calloc(p->layers, sizeof *p->windows);
+    assert_non_null(p->windows);
+    for (size_t l = 0; l < p->layers; l++) {
+        const struct window_shape mean =
+            window_pass_shape(c, g->window, C, GOLDEN_SINKS, g->keep, g->merge);
+        p->windows[l] = window_of_layer(&mean, p->adapter.branches[l].share);
+        p->most = window_of_layer(&mean, WINDOW_MAX_SHARE);
+    }
     p->count = parameters_count(&p->shape);
     p->backend = cpu_backend_create(threads, NULL);
     assert_non_null(p->backend);
     assert_true(transformer_init(&p->transformer, p->backend, &p->loaded.m, NULL, NULL));
-    assert_true(teacher_init(&p->teacher, &p->transformer, L, &p->window, NULL));
+    assert_true(teacher_init(&p->teacher, &p->transformer, L, &p->most, NULL));
     assert_true(teacher_layer_init(&p->teacher, &p->work, NULL));
-    p->state = p->backend->ops->buffer_create(p->backend, window_layout(&p->window).bytes, NULL);
-    assert_true(student_init(&p->student, &p->teacher, &p->shape, &p->window, NULL));
+    p->state = p->backend->ops->buffer_create(p->backend, window_layout(&p->most).bytes, NULL);
+    assert_true(student_init(&p->student, &p->teacher, &p->shape, &p->most, NULL));
 
     const struct kernels *k = p->teacher.cpu->kernels;
     size_t scratch = teacher_scratch(&p->teacher) + branch_scratch_floats(&p->shape) +
-                     merged_pass_scratch(&p->window) + attention_back_scratch(k, &p->window);
+                     merged_pass_scratch(&p->most) + attention_back_scratch(k, &p->most);
     scratch = (scratch + 15) / 16 * 16;
     p->values = floats(p, 0, p->layers * p->count);
     p->gradients = floats(p, 1, p->layers * p->count);
@@ -155,6 +164,7 @@ static void finish(struct problem *p) {
     p->backend->ops->destroy(p->backend);
     adapter_close(&p->adapter);
     tiny_model_unload(&p->loaded);
+    free(p->windows);
     for (size_t i = 0; i < sizeof p->owned / sizeof *p->owned; i++) {
         free(p->owned[i]);
     }
@@ -174,7 +184,7 @@ static double run(struct problem *p, bool memory, bool back) {
         seed = seed * 6364136223846793005u + 1442695040888963407u;
         ids[i] = (int32_t)((seed >> 33) % 296);
     }
-    student_begin(&p->student, ids, L, &p->window);
+    student_begin(&p->student, ids, L, p->windows);
     for (size_t l = 0; l < p->layers; l++) {
         bind(p, l);
         student_forward(&p->student, (uint32_t)l, memory);
@@ -213,7 +223,7 @@ static void compare(const struct problem *p, const struct golden *g, const char 
     const float *expected = g->gradients, *slopes = g->slopes;
     for (size_t l = 0; l < p->layers; l++) {
         for (size_t t = 0; t < PARAMETERS && table[t].name; t++) {
-            if (strcmp(table[t].name, "v_scale") == 0) {
+            if (strcmp(table[t].name, "v_scale") == 0 || strcmp(table[t].name, "share") == 0) {
                 continue; /* not trained */
             }
             const float *found = p->gradients + l * p->count + table[t].offset;

@@ -80,6 +80,32 @@ static void counts_add_up_at_every_position(void **state) {
     }
 }
 
+static void layers_have_their_share(void **state) {
+    (void)state;
+    static const struct {
+        uint32_t mean;
+        float share;
+        uint32_t kept, merged;
+    } cases[] = {{0, 1, 0, 0},
+                 {1024, 1, 1024, 1024},
+                 {1024, 0, 0, 1},
+                 {1024, 0.25f, 256, 256},
+                 {3, 0.5f, 2, 2},
+                 {1, 0.49f, 0, 1},
+                 {1024, 1.8765f, 1922, 1922},
+                 {1 << 20, 2, 1 << 21, WINDOW_MAX_MERGE},
+                 {100, 1.3f, 130, 130}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct window_shape mean = shape_of(128, 64, 4, cases[i].mean);
+        mean.merge = cases[i].mean;
+        struct window_shape layer = window_of_layer(&mean, cases[i].share);
+        assert_int_equal(layer.keep, cases[i].kept);
+        assert_int_equal(layer.merge, cases[i].merged);
+        layer.keep = layer.merge = mean.merge;
+        assert_memory_equal(&layer, &mean, sizeof mean); /* nothing else differs */
+    }
+}
+
 static void numbers_far_out_still_add_up(void **state) {
     (void)state;
     struct window_shape s = shape_of(2048, 64, 4, 512);
@@ -188,6 +214,7 @@ static void rates_stay_within_their_limits(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(counts_add_up_at_every_position),
+        cmocka_unit_test(layers_have_their_share),
         cmocka_unit_test(numbers_far_out_still_add_up),
         cmocka_unit_test(parts_of_the_state_do_not_overlap),
         cmocka_unit_test(rates_stay_within_their_limits),
