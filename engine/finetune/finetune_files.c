@@ -4,9 +4,9 @@
  *
  *   "ALLMEMFT", version u32, SHA-256 of the base; options: length, width, chunk, sinks u32, rate,
  *   distill_rate f32, far_start, kept, lengths u8, seed u64; layers, parameters of a layer u64;
- *   stage u8, steps, steps of the stage, skipped u64; struct finetune_run (texts, steps u64,
- *   seconds, spent, best, share f64); updates u32 [layers]; values, first, second moments f32
- *   [layers][count] each; SHA-256 of all before
+ *   adapter started from u8 [32]; stage u8, steps, steps of the stage, skipped u64; struct
+ * finetune_run (texts, steps u64, seconds, spent, best, share f64); updates u32 [layers]; values,
+ * first, second moments f32 [layers][count] each; SHA-256 of all before
  */
 #include <stdio.h>
 #include <string.h>
@@ -15,7 +15,7 @@
 #include "engine/gguf_write.h"
 
 static const char MAGIC[8] = "ALLMEMFT";
-enum { VERSION = 4 };
+enum { VERSION = 5 };
 
 static void put_double(struct bytes *b, double v) {
     uint64_t bits;
@@ -60,6 +60,7 @@ bool finetune_save(const struct finetune *f, const struct finetune_run *run, str
                    struct error *error) {
     const size_t from = out->size, all = f->layers * f->count;
     put_identity(f, out);
+    bytes_put(out, f->from, HASH_BYTES);
     bytes_put_u8(out, (uint8_t)f->stage);
     bytes_put_u64(out, f->steps);
     bytes_put_u64(out, f->stage_steps);
@@ -133,7 +134,8 @@ bool finetune_load(struct finetune *f, const void *data, size_t size, struct fin
         return false;
     }
     const size_t all = f->layers * f->count;
-    const size_t rest = 1 + 3 * 8 + HASH_BYTES + 5 * 8 + f->layers * 4 + 3 * all * 4 + HASH_BYTES;
+    const size_t rest =
+        1 + 3 * 8 + 2 * HASH_BYTES + 5 * 8 + f->layers * 4 + 3 * all * 4 + HASH_BYTES;
     uint8_t hash[HASH_BYTES];
     if (reader_left(&r) != rest) {
         return error_set(error, ERROR_INCOMPATIBLE, "has %zu bytes after its options, expected %zu",
@@ -145,6 +147,7 @@ bool finetune_load(struct finetune *f, const void *data, size_t size, struct fin
     if (memcmp(hash, (const uint8_t *)data + size - HASH_BYTES, HASH_BYTES) != 0) {
         return error_set(error, ERROR_INCOMPATIBLE, "is damaged: its checksum does not match");
     }
+    const uint8_t *from = reader_take(&r, HASH_BYTES);
     const uint8_t stage = reader_u8(&r);
     if (stage < FINETUNE_TRANSFER || stage > FINETUNE_DISTILL) {
         return error_set(error, ERROR_INCOMPATIBLE, "is in stage %u, expected 1 or 2", stage);
@@ -153,6 +156,7 @@ bool finetune_load(struct finetune *f, const void *data, size_t size, struct fin
         return error_set(error, ERROR_INCOMPATIBLE,
                          "is in stage 2, but only stage 1 was asked for");
     }
+    memcpy(f->from, from, HASH_BYTES);
     f->stage = (enum finetune_stage)stage;
     f->steps = reader_u64(&r);
     f->stage_steps = reader_u64(&r);
@@ -204,6 +208,11 @@ static void put_pairs(const struct finetune *f, const struct finetune_origin *o,
                                               : "allmem.training.held_out_error",
                  (float)o->held_out);
     gguf_put_strings(w, "allmem.training.texts", o->texts, o->text_count);
+    const uint8_t none[HASH_BYTES] = {0};
+    if (memcmp(f->from, none, HASH_BYTES) != 0) {
+        hash_hex(f->from, hex);
+        gguf_put_string(w, "allmem.training.from", hex);
+    }
 }
 
 bool finetune_adapter(const struct finetune *f, const struct finetune_origin *origin,
@@ -265,6 +274,9 @@ bool finetune_start_from(struct finetune *f, const char *path, struct error *err
     for (uint32_t l = 0; fits && l < f->layers; l++) {
         const struct branch_values v = parameters_bind(&f->shape, f->values + l * f->count);
         take_branch(&f->shape, &a.branches[l], &v);
+    }
+    if (fits) {
+        memcpy(f->from, a.fingerprint, HASH_BYTES);
     }
     if (!fits) {
         error_set(error, ERROR_INCOMPATIBLE,

@@ -38,6 +38,7 @@ struct finetune {
     uint32_t *updates;              /* [layers] */
     float *errors;                  /* [layers] */
     struct window_shape *windows;   /* [layers], of the present sequence */
+    uint8_t from[HASH_BYTES];       /* of the adapter that it started from, zeroes without one */
     enum finetune_stage stage;
     uint64_t steps, stage_steps, skipped;
     struct spread spread; /* sums over the sequences that were tried */

@@ -204,6 +204,22 @@ static void distillation_lowers_kl(void **state) {
     }
 }
 
+/* What an adapter says of the one that its training started from; "" for nothing. */
+static void origin_of(const struct finetune *f, char hex[HASH_HEX]) {
+    const struct finetune_origin origin = {.date = "2026-01-01"};
+    struct bytes file = {0};
+    struct gguf g;
+    struct gguf_text text = {"", 0};
+    assert_true(finetune_adapter(f, &origin, &file, NULL));
+    assert_true(gguf_parse(&g, file.data, file.size, NULL));
+    gguf_text(&g, "allmem.training.from", &text, NULL);
+    assert_true(text.size < HASH_HEX);
+    memcpy(hex, text.data, text.size);
+    hex[text.size] = 0;
+    gguf_finish(&g);
+    bytes_finish(&file);
+}
+
 static void distillation_starts_from_an_adapter(void **state) {
     (void)state;
     struct engine *e;
@@ -217,10 +233,26 @@ static void distillation_starts_from_an_adapter(void **state) {
     struct bytes file = {0};
     struct error error;
     assert_true(finetune_adapter(f, &origin, &file, NULL));
-    char *path = tiny_file(file.data, file.size);
+    char *path = tiny_file(file.data, file.size), from[HASH_HEX], expected[HASH_HEX];
+    uint8_t hash[HASH_BYTES];
+    assert_true(hash_of(file.data, file.size, hash));
+    hash_hex(hash, expected);
     bytes_finish(&file);
     struct finetune *next = finetune_create(e, &o, &error);
     assert_true(finetune_start_from(next, path, &error));
+    origin_of(f, from);
+    assert_string_equal(from, "");
+    origin_of(next, from);
+    assert_string_equal(from, expected);
+    struct bytes checkpoint = {0};
+    struct finetune_run run = {0};
+    save(next, &checkpoint);
+    struct finetune *resumed = finetune_create(e, &o, &error);
+    assert_true(finetune_load(resumed, checkpoint.data, checkpoint.size, &run, &error));
+    origin_of(resumed, from);
+    assert_string_equal(from, expected);
+    finetune_destroy(resumed);
+    bytes_finish(&checkpoint);
     const size_t layers = 2, count = finetune_parameters(f) / layers + 2;
     for (uint32_t l = 0; l < layers; l++) {
         assert_memory_equal(finetune_values(next, l), finetune_values(f, l), count * sizeof(float));
