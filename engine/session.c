@@ -384,11 +384,7 @@ uint32_t session_chunk(const struct session *s) {
 }
 
 size_t session_state_bytes(const struct session *s) {
-    size_t bytes = 0;
-    for (uint32_t l = 0; l < s->shape.layers; l++) {
-        bytes += session_layout(s, l).bytes;
-    }
-    return bytes;
+    return session_bytes_before(s, s->shape.layers);
 }
 
 struct session_places session_places(const struct session *s) {

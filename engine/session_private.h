@@ -67,3 +67,5 @@ struct window_shape session_shape(const struct engine *e, const struct session_o
 void session_shape_layers(struct session *s);
 struct window_shape session_largest_shape(const struct session *s); /* with their largest B and G */
 struct window_layout session_layout(const struct session *s, uint32_t layer);
+/* Of the states of the layers before this one, or with L of all. */
+size_t session_bytes_before(const struct session *s, size_t layer);

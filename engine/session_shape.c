@@ -42,6 +42,14 @@ struct window_layout session_layout(const struct session *s, uint32_t layer) {
     return window_layout(&s->shapes[layer]);
 }
 
+size_t session_bytes_before(const struct session *s, size_t layer) {
+    size_t bytes = 0;
+    for (uint32_t l = 0; l < layer; l++) {
+        bytes += session_layout(s, l).bytes;
+    }
+    return bytes;
+}
+
 void session_shape_layers(struct session *s) {
     const struct memory_branch *branches = s->options.memory ? s->engine->adapter.branches : NULL;
     for (uint32_t l = 0; l < s->shape.layers; l++) {

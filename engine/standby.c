@@ -34,11 +34,7 @@ static void copy_leave(struct standby_copy *copy) {
 }
 
 static char *layer_of(struct standby_copy *copy, const struct session *s, size_t layer) {
-    char *at = copy->data;
-    for (uint32_t l = 0; l < layer; l++) {
-        at += session_layout(s, l).bytes;
-    }
-    return at;
+    return copy->data + session_bytes_before(s, layer);
 }
 
 void standby_begin(struct session *s) {

@@ -19,17 +19,13 @@ size_t finetune_merge(const struct finetune *f, size_t window) {
     return f->options.width ? 0 : half < WINDOW_MAX_MERGE ? half : WINDOW_MAX_MERGE;
 }
 
-static float *share_of(const struct finetune *f, size_t layer) {
-    return parameters_bind(&f->shape, f->values + layer * f->count).share;
-}
-
 void finetune_shape_layers(struct finetune *f, const struct finetune_sequence *s) {
     const struct window_shape mean =
         window_pass_shape(&f->engine->model.config, s->window, f->shape.chunk, f->shape.sinks,
                           s->keep, finetune_merge(f, s->window));
     assert(s->length <= f->options.length && s->window <= f->most.window);
     for (size_t l = 0; l < f->layers; l++) {
-        f->windows[l] = window_of_layer(&mean, *share_of(f, l));
+        f->windows[l] = window_of_layer(&mean, f->shares[l]);
         assert(f->windows[l].keep <= f->most.keep && f->windows[l].merge <= f->most.merge &&
                window_pass_first(&f->windows[l], s->length) < s->length);
     }
@@ -93,7 +89,7 @@ double finetune_measure_alone(struct finetune *f, const struct finetune_sequence
 /* Layers of `group` have this share, the others the mean. */
 static void set_shares(struct finetune *f, size_t group, float share) {
     for (size_t l = 0; l < f->layers; l++) {
-        *share_of(f, l) = spread_group(f->layers, l) == group ? share : 1;
+        f->shares[l] = spread_group(f->layers, l) == group ? share : 1;
     }
 }
 
@@ -124,12 +120,12 @@ bool finetune_spread_try(struct finetune *f, const struct finetune_sequence *s,
 
 void finetune_spread(struct finetune *f) {
     for (size_t l = 0; l < f->layers; l++) {
-        *share_of(f, l) = spread_share(&f->spread, f->layers, l);
+        f->shares[l] = spread_share(&f->spread, f->layers, l);
     }
 }
 
 float finetune_share(const struct finetune *f, uint32_t layer) {
-    return *share_of(f, layer);
+    return f->shares[layer];
 }
 
 /* ---- steps ---- */
@@ -170,7 +166,7 @@ uint64_t finetune_skipped(const struct finetune *f) {
 }
 
 size_t finetune_parameters(const struct finetune *f) {
-    const size_t set = f->options.width ? 2 : 1; /* v_scale, share: set, not trained */
+    const size_t set = f->options.width ? 1 : 0; /* v_scale is set, not trained */
     return f->layers * (f->count - set);
 }
 

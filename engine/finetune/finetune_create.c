@@ -152,11 +152,12 @@ static bool make_parameters(struct finetune *f, struct error *error) {
     f->second = calloc(all, sizeof *f->second);
     f->updates = calloc(f->layers, sizeof *f->updates);
     f->errors = calloc(f->layers, sizeof *f->errors);
+    f->shares = calloc(f->layers, sizeof *f->shares);
     f->windows = calloc(f->layers, sizeof *f->windows);
     f->slots = calloc(f->slot_count, sizeof *f->slots);
     f->scratch = aligned_alloc(64, threads * f->scratch_floats * sizeof *f->scratch);
-    if (!f->values || !f->first || !f->second || !f->updates || !f->errors || !f->windows ||
-        !f->slots || !f->scratch) {
+    if (!f->values || !f->first || !f->second || !f->updates || !f->errors || !f->shares ||
+        !f->windows || !f->slots || !f->scratch) {
         return error_set(error, ERROR_NO_SPACE, "no memory for %zu parameters", all);
     }
     f->teacher.scratch = f->scratch;
@@ -229,6 +230,7 @@ struct finetune *finetune_create(struct engine *e, const struct finetune_options
     for (size_t l = 0; l < f->layers; l++) {
         const struct branch_values v = parameters_bind(&f->shape, f->values + l * f->count);
         start_values(&f->shape, &e->transformer.rope, far, options->seed * 1000003 + l, &v);
+        f->shares[l] = 1;
     }
     return f;
 }
@@ -251,6 +253,7 @@ void finetune_destroy(struct finetune *f) {
     free(f->second);
     free(f->updates);
     free(f->errors);
+    free(f->shares);
     free(f->windows);
     free(f->scratch);
     free(f);

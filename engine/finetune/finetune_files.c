@@ -5,8 +5,8 @@
  *   "ALLMEMFT", version u32, SHA-256 of the base; options: length, width, chunk, sinks u32, rate,
  *   distill_rate f32, far_start, kept, lengths u8, seed u64; layers, parameters of a layer u64;
  *   adapter started from u8 [32]; stage u8, steps, steps of the stage, skipped u64; struct
- * finetune_run (texts, steps u64, seconds, spent, best, share f64); updates u32 [layers]; values,
- * first, second moments f32 [layers][count] each; SHA-256 of all before
+ *   finetune_run (texts, steps u64, seconds, spent, best, share f64); updates u32 [layers]; shares
+ * f32 [layers]; values, first, second moments f32 [layers][count] each; SHA-256 of all before
  */
 #include <stdio.h>
 #include <string.h>
@@ -15,7 +15,7 @@
 #include "engine/gguf_write.h"
 
 static const char MAGIC[8] = "ALLMEMFT";
-enum { VERSION = 5 };
+enum { VERSION = 6 };
 
 static void put_double(struct bytes *b, double v) {
     uint64_t bits;
@@ -74,6 +74,7 @@ bool finetune_save(const struct finetune *f, const struct finetune_run *run, str
     for (size_t l = 0; l < f->layers; l++) {
         bytes_put_u32(out, f->updates[l]);
     }
+    put_floats(out, f->shares, f->layers);
     put_floats(out, f->values, all);
     put_floats(out, f->first, all);
     put_floats(out, f->second, all);
@@ -135,7 +136,7 @@ bool finetune_load(struct finetune *f, const void *data, size_t size, struct fin
     }
     const size_t all = f->layers * f->count;
     const size_t rest =
-        1 + 3 * 8 + 2 * HASH_BYTES + 5 * 8 + f->layers * 4 + 3 * all * 4 + HASH_BYTES;
+        1 + 3 * 8 + 2 * HASH_BYTES + 5 * 8 + f->layers * 8 + 3 * all * 4 + HASH_BYTES;
     uint8_t hash[HASH_BYTES];
     if (reader_left(&r) != rest) {
         return error_set(error, ERROR_INCOMPATIBLE, "has %zu bytes after its options, expected %zu",
@@ -170,6 +171,7 @@ bool finetune_load(struct finetune *f, const void *data, size_t size, struct fin
     for (size_t l = 0; l < f->layers; l++) {
         f->updates[l] = reader_u32(&r);
     }
+    take_floats(&r, f->shares, f->layers);
     take_floats(&r, f->values, all);
     take_floats(&r, f->first, all);
     take_floats(&r, f->second, all);
@@ -222,8 +224,10 @@ bool finetune_adapter(const struct finetune *f, const struct finetune_origin *or
     parameters_table(&f->shape, table);
     put_pairs(f, origin, &w);
     for (size_t l = 0; l < f->layers; l++) {
+        char name[64];
+        snprintf(name, sizeof name, "blk.%zu.mem_share", l);
+        gguf_put_tensor(&w, name, QUANT_F32, 1, (const uint64_t[]){1}, f->shares + l);
         for (size_t i = 0; i < PARAMETERS && table[i].name; i++) {
-            char name[64];
             snprintf(name, sizeof name, "blk.%zu.mem_%s", l, table[i].name);
             gguf_put_tensor(&w, name, QUANT_F32, table[i].dims, table[i].ne,
                             f->values + l * f->count + table[i].offset);
@@ -252,7 +256,6 @@ static void take_branch(const struct branch_shape *s, const struct memory_branch
         {v->gate_b, b->gate_b, H},       {v->rates_w, b->rates_w, 2 * M * d},
         {v->rates_b, b->rates_b, 2 * M}, {v->v_scale, &b->v_scale, 1},
     };
-    *v->share = b->share;
     if (f == 0) {
         memcpy(v->merged_w, b->merged_w, H * d * sizeof *v->merged_w);
         memcpy(v->merged_b, b->merged_b, H * sizeof *v->merged_b);
@@ -274,6 +277,7 @@ bool finetune_start_from(struct finetune *f, const char *path, struct error *err
     for (uint32_t l = 0; fits && l < f->layers; l++) {
         const struct branch_values v = parameters_bind(&f->shape, f->values + l * f->count);
         take_branch(&f->shape, &a.branches[l], &v);
+        f->shares[l] = a.branches[l].share;
     }
     if (fits) {
         memcpy(f->from, a.fingerprint, HASH_BYTES);

@@ -37,6 +37,7 @@ struct finetune {
     float *values, *first, *second; /* [layers][count]: parameters and their moments */
     uint32_t *updates;              /* [layers] */
     float *errors;                  /* [layers] */
+    float *shares;                  /* [layers], of the kept and merged tokens */
     struct window_shape *windows;   /* [layers], of the present sequence */
     uint8_t from[HASH_BYTES];       /* of the adapter that it started from, zeroes without one */
     enum finetune_stage stage;

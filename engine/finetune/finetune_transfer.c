@@ -171,13 +171,10 @@ static void run_group(struct job *j) {
 struct finetune_result finetune_transfer(struct finetune *f, enum finetune_mode mode,
                                          const struct finetune_sequence *s, double rate) {
     struct finetune_result r = {.errors = f->errors, .layers = f->layers};
-    struct job j = {.f = f, .mode = mode, .length = s->length, .first = s->length, .rate = rate};
+    struct job j = {.f = f, .mode = mode, .length = s->length, .rate = rate};
     struct backend *b = &f->teacher.cpu->base;
     finetune_shape_layers(f, s);
-    for (size_t l = 0; l < f->layers; l++) {
-        const size_t first = window_pass_first(&f->windows[l], s->length);
-        j.first = first < j.first ? first : j.first;
-    }
+    j.first = window_pass_first_of(f->windows, f->layers, s->length);
     teacher_begin(&f->teacher, s->ids, s->length);
     b->ops->positions(b, &f->engine->transformer.rope, f->windows, 0, s->length);
     for (size_t l = 0; l < f->layers; l += j.slots) {

@@ -13,7 +13,6 @@ size_t parameters_table(const struct branch_shape *s, struct parameter out[PARAM
     const struct parameter gate[PARAMETERS] = {
         {.name = "merged_w", .dims = 2, .ne = {d, H}},
         {.name = "merged_b", .dims = 1, .ne = {H}},
-        {.name = "share", .dims = 1, .ne = {1}},
     };
     const struct parameter fast[PARAMETERS] = {
         {.name = "w1", .dims = 3, .ne = {e, f, M}},
@@ -32,7 +31,6 @@ size_t parameters_table(const struct branch_shape *s, struct parameter out[PARAM
         {.name = "step_b", .dims = 1, .ne = {M}},
         {.name = "decay_b", .dims = 1, .ne = {M}},
         {.name = "v_scale", .dims = 1, .ne = {1}},
-        {.name = "share", .dims = 1, .ne = {1}},
     };
     size_t at = 0;
     memcpy(out, f ? fast : gate, sizeof fast);
@@ -60,7 +58,6 @@ struct branch_values parameters_bind(const struct branch_shape *s, float *values
     if (s->memory_width == 0) {
         v.merged_w = values + table[0].offset;
         v.merged_b = values + table[1].offset;
-        v.share = values + table[2].offset;
         return v;
     }
     const struct {
@@ -74,7 +71,6 @@ struct branch_values parameters_bind(const struct branch_shape *s, float *values
         {"alpha", &v.alpha},    {"gate_w", &v.gate_w},
         {"gate_b", &v.gate_b},  {"step_w", &v.rates_w},
         {"step_b", &v.rates_b}, {"v_scale", &v.v_scale},
-        {"share", &v.share},
     };
     size_t bound = 0;
     for (size_t i = 0; i < PARAMETERS; i++) {

@@ -32,9 +32,8 @@ struct branch_values {
     float *gate_w, *gate_b;   /* [H][d], [H] */
     float *rates_w, *rates_b; /* [2M][d], [2M] */
     float *v_scale;           /* [1]; set once, not trained */
-    /* Without fast weights these instead, else NULL. */
+    /* Without fast weights these alone, else NULL. */
     float *merged_w, *merged_b; /* [H][d], [H] */
-    float *share;               /* [1]; set once, not trained */
 };
 
 /* A tensor as it stands in an adapter file, after "blk.N.mem_". */
@@ -46,7 +45,7 @@ struct parameter {
     size_t count;
 };
 
-enum { PARAMETERS = 17 };
+enum { PARAMETERS = 16 };
 
 /* Fills the table, zeroed past its end, and returns the floats of a layer. */
 size_t parameters_table(const struct branch_shape *s, struct parameter out[PARAMETERS]);

@@ -73,7 +73,6 @@ void start_values(const struct branch_shape *s, const struct rope *rope, struct 
                   uint64_t seed, const struct branch_values *v) {
     const size_t d = s->width, H = s->heads, M = s->kv_heads, e = s->head_dim, f = s->memory_width;
     uint64_t random = seed;
-    *v->share = 1;
     if (f == 0) {
         fill(v->merged_w, H * d, 0);
         fill(v->merged_b, H, 0);

@@ -142,11 +142,7 @@ void student_begin(struct student *s, const int32_t *ids, size_t length,
                    const struct window_shape *windows) {
     struct teacher *t = s->teacher;
     const struct model_config *c = &t->transformer->model->config;
-    s->first = length;
-    for (uint32_t l = 0; l < c->layers; l++) {
-        const size_t first = window_pass_first(&windows[l], length);
-        s->first = first < s->first ? first : s->first;
-    }
+    s->first = window_pass_first_of(windows, c->layers, length);
     s->pass->length = length;
     s->pass->window = windows->window;
     t->cpu->base.ops->positions(&t->cpu->base, &t->transformer->rope, windows, 0, length);
@@ -160,9 +156,7 @@ void student_begin(struct student *s, const int32_t *ids, size_t length,
 }
 
 void student_again(struct student *s, const int32_t *ids, const struct window_shape *windows) {
-    for (uint32_t l = 0; l < s->teacher->transformer->model->config.layers; l++) {
-        s->layers[l].window = windows[l];
-    }
+    s->windows = windows;
     teacher_begin(s->teacher, ids, s->teacher->length);
 }
 
@@ -212,7 +206,7 @@ void student_forward(struct student *s, uint32_t l, bool memory) {
     if (gated) {
         student_run_gate(s);
     }
-    window_pass_run(t->cpu, &y->window, t->length, s->state, s->work->q, s->work->k, s->work->v,
+    window_pass_run(t->cpu, &s->windows[l], t->length, s->state, s->work->q, s->work->k, s->work->v,
                     gated ? &gate : NULL, &swa, &y->trace);
     struct buffer mixed = swa;
     if (memory && !gated) {

@@ -21,9 +21,8 @@
 
 /* What the way forward leaves of a layer for the way back. */
 struct student_layer {
-    float *x;                   /* [L][d]: the residual stream that comes in */
-    float *swa;                 /* [L][H*e] */
-    struct window_shape window; /* of the present sequence, as `trace` is */
+    float *x;   /* [L][d]: the residual stream that comes in */
+    float *swa; /* [L][H*e] */
     struct window_trace trace;
 };
 
@@ -36,7 +35,8 @@ struct student {
     float *scratch;       /* [threads][scratch_floats], the caller's */
     size_t scratch_floats;
 
-    size_t first; /* of the present sequence */
+    const struct window_shape *windows; /* [layers], of the present sequence, the caller's */
+    size_t first;
 
     struct student_layer *layers;
     struct kl kl;
@@ -60,7 +60,8 @@ void student_finish(struct student *s); /* accepts a zeroed struct */
 size_t student_bytes(const struct model_config *c, size_t capacity, const struct window_shape *most,
                      size_t threads);
 /* Runs the teacher over ids[0..length) and starts the student on them; windows[layers] differ in B
- * alone. Positions from s->first on can be learnt from; there may be none. */
+ * and G alone, and stay as they are until the way back is over. Positions from s->first on can be
+ * learnt from; there may be none. */
 void student_begin(struct student *s, const int32_t *ids, size_t length,
                    const struct window_shape *windows);
 /* Starts the student anew on the same sequence, read through windows that write nothing before

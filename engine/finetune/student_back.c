@@ -35,7 +35,7 @@ static void recompute_merged(const struct back *b) {
         .rope = &b->t->transformer->rope,
         .turns = b->t->turns->data,
         .mean_turn = b->t->cpu->mean.data,
-        .shape = &s->layers[b->l].window,
+        .shape = &s->windows[b->l],
         .trace = &s->layers[b->l].trace,
         .length = b->t->length,
         .keys = (const uint16_t *)(const void *)b->t->keys->data,
@@ -44,8 +44,7 @@ static void recompute_merged(const struct back *b) {
         .merged_values = s->merged.merged_values,
     };
     student_run_gate(s);
-    pool_run(b->t->cpu->pool, s->layers[b->l].window.merge ? s->shape->kv_heads : 0, merged_head,
-             s);
+    pool_run(b->t->cpu->pool, s->windows[b->l].merge ? s->shape->kv_heads : 0, merged_head, s);
 }
 
 /* Everything inside the layer as on the way forward, up to gate and up; the stream before the
@@ -148,7 +147,7 @@ static void window_back(const struct back *b) {
                            {.kernels = b->t->cpu->kernels,
                             .rope = &b->t->transformer->rope,
                             .turns = b->t->turns->data,
-                            .shape = &s->layers[b->l].window,
+                            .shape = &s->windows[b->l],
                             .length = b->t->length,
                             .first = s->first,
                             .q = s->work->q->data,

@@ -34,6 +34,15 @@ size_t window_pass_first(const struct window_shape *s, size_t length) {
     return t < length ? t : length;
 }
 
+size_t window_pass_first_of(const struct window_shape *windows, size_t layers, size_t length) {
+    size_t first = length;
+    for (size_t l = 0; l < layers; l++) {
+        const size_t own = window_pass_first(&windows[l], length);
+        first = own < first ? own : first;
+    }
+    return first;
+}
+
 /* Those of head m that were kept before and are not now, then those of the block [begin, begin + C)
  * that are neither sinks nor kept. */
 static size_t list_written(const struct window_shape *s, size_t begin, const uint32_t *before,

@@ -30,6 +30,8 @@ size_t window_pass_retirements(const struct window_shape *s, size_t length);
 /* The first position whose output may differ from full attention's: something was written before
  * it, or is read at a clipped distance. At most `length`. */
 size_t window_pass_first(const struct window_shape *s, size_t length);
+/* The same in any of the layers. */
+size_t window_pass_first_of(const struct window_shape *windows, size_t layers, size_t length);
 
 /* Points at the retirement when chunk t begins, per head. */
 size_t window_pass_points(const struct window_shape *s, size_t t);

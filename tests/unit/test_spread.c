@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * engine/finetune/spread: shares of kept tokens from losses, against the best of many others by the
- * same account.
+ * engine/finetune/spread: the layers' shares from losses, against small moves to others by the same
+ * account.
  */
 #include <math.h>
 #include <setjmp.h>

@@ -74,7 +74,6 @@ static void take(const struct branch_shape *s, const struct memory_branch *b, fl
     const struct branch_values v = parameters_bind(s, values);
     struct parameter table[PARAMETERS];
     parameters_table(s, table);
-    *v.share = b->share;
     if (s->memory_width == 0) {
         memcpy(v.merged_w, b->merged_w, s->heads * s->width * sizeof *values);
         memcpy(v.merged_b, b->merged_b, s->heads * sizeof *values);
@@ -95,8 +94,7 @@ static void take(const struct branch_shape *s, const struct memory_branch *b, fl
                            b->rates_w + s->kv_heads * s->width,
                            b->rates_b,
                            b->rates_b + s->kv_heads,
-                           &b->v_scale,
-                           &b->share};
+                           &b->v_scale};
     assert_ptr_equal(v.w1, values + table[0].offset);
     for (size_t i = 0; i < PARAMETERS; i++) {
         memcpy(values + table[i].offset, from[i], table[i].count * sizeof *values);
@@ -113,11 +111,11 @@ static struct problem *make(const struct golden *g, size_t threads) {
                                      p->adapter.width, C,        GOLDEN_SINKS};
     p->windows = calloc(p->layers, sizeof *p->windows);
     assert_non_null(p->windows);
+    const struct window_shape mean =
+        window_pass_shape(c, g->window, C, GOLDEN_SINKS, g->keep, g->merge);
+    p->most = window_of_layer(&mean, WINDOW_MAX_SHARE);
     for (size_t l = 0; l < p->layers; l++) {
-        const struct window_shape mean =
-            window_pass_shape(c, g->window, C, GOLDEN_SINKS, g->keep, g->merge);
         p->windows[l] = window_of_layer(&mean, p->adapter.branches[l].share);
-        p->most = window_of_layer(&mean, WINDOW_MAX_SHARE);
     }
     p->count = parameters_count(&p->shape);
     p->backend = cpu_backend_create(threads, NULL);
@@ -223,7 +221,7 @@ static void compare(const struct problem *p, const struct golden *g, const char 
     const float *expected = g->gradients, *slopes = g->slopes;
     for (size_t l = 0; l < p->layers; l++) {
         for (size_t t = 0; t < PARAMETERS && table[t].name; t++) {
-            if (strcmp(table[t].name, "v_scale") == 0 || strcmp(table[t].name, "share") == 0) {
+            if (strcmp(table[t].name, "v_scale") == 0) {
                 continue; /* not trained */
             }
             const float *found = p->gradients + l * p->count + table[t].offset;
