@@ -44,8 +44,8 @@ static bool exists(const char *path) {
     return path && access(path, F_OK) == 0;
 }
 
-/* The adapter beside an installed model or a path, else the catalogue's; NULL for none. */
-static char *find_adapter(const char *path, const struct catalogue_entry *entry) {
+/* The adapter beside a model's file, NULL for none. */
+static char *adapter_beside(const char *path) {
     size_t stem = strlen(path) - (ends_with(path, SUFFIX) ? strlen(SUFFIX) : 0);
     char *file;
     if (asprintf(&file, "%.*s" ADAPTER_SUFFIX, (int)stem, path) < 0) {
@@ -53,11 +53,25 @@ static char *find_adapter(const char *path, const struct catalogue_entry *entry)
     }
     if (!exists(file)) {
         free(file);
-        file = entry && entry->adapter ? paths_join(assets_folder(), entry->adapter, "") : NULL;
+        return NULL;
     }
-    if (!exists(file)) {
-        free(file);
-        file = NULL;
+    return file;
+}
+
+/* Beside an installed model or a path, beside the file that it is a link to, the catalogue's; else
+ * NULL. */
+static char *find_adapter(const char *path, const struct catalogue_entry *entry) {
+    char *file = adapter_beside(path), *real = file ? NULL : realpath(path, NULL);
+    if (real) {
+        file = adapter_beside(real);
+        free(real);
+    }
+    if (!file && entry && entry->adapter) {
+        file = paths_join(assets_folder(), entry->adapter, "");
+        if (!exists(file)) {
+            free(file);
+            return NULL;
+        }
     }
     return file;
 }

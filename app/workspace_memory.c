@@ -5,6 +5,7 @@
 #include "app/workspace_memory.h"
 
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -21,13 +22,25 @@ struct maker_text {
 
 static const char SET_WINDOW[] = "window", SET_KEEP[] = "keep", SET_MERGE[] = "merge";
 
+/* `path` from the root. Where the file itself is a link it stays one: an adapter may lie beside it.
+ */
+static bool absolute_path(const char *path, char out[PATH_MAX]) {
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+    char *folder = slash ? strndup(path, (size_t)(slash + 1 - path)) : strdup(".");
+    const bool ok = folder && realpath(folder, out);
+    free(folder);
+    const size_t n = ok ? strlen(out) : 0;
+    return ok &&
+           snprintf(out + n, PATH_MAX - n, "%s%s", n > 1 ? "/" : "", name) < (int)(PATH_MAX - n);
+}
+
 static void describe_maker(const struct workspace *w, struct maker_text *t) {
     const struct engine_info *info = engine_info(w->loaded.engine);
     hash_hex(info->file_fingerprint, t->model_print);
     hash_hex(info->adapter_fingerprint, t->adapter_print);
     /* A model that was named by its path is to be found from any folder. */
     const struct model_choice *choice = &w->loaded.choice;
-    bool by_path = strcmp(choice->name, choice->path) == 0 && realpath(choice->path, t->model);
+    bool by_path = strcmp(choice->name, choice->path) == 0 && absolute_path(choice->path, t->model);
     const char *adapter = choice->adapter;
     const char *slash = adapter ? strrchr(adapter, '/') : NULL;
     t->maker = (struct store_maker){

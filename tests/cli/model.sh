@@ -40,6 +40,10 @@ has "an adapter beside the model is found" "$out" "$models/tiny.adapter.gguf"
 run "$ALLMEM" model list
 case $out in *tiny.adapter*) is "an adapter is no model" listed "not listed" ;; *) is "an adapter is no model" 1 1 ;; esac
 rm "$models/tiny.adapter.gguf"
+cp tiny.gguf tiny.adapter.gguf
+run "$ALLMEM" model show tiny
+has "and beside what it is a link to" "$out" "$work/tiny.adapter.gguf"
+rm tiny.adapter.gguf
 run "$ALLMEM" model show ./tiny.gguf
 has "show takes a path" "$out" "./tiny.gguf"
 run "$ALLMEM" model show tiny.gguf

@@ -186,6 +186,13 @@ cp tiny.gguf same/tiny.gguf
 cp tiny.adapter.gguf same/tiny.adapter.gguf
 run "$ALLMEM" ask -s one -m same/tiny.gguf "$question"
 ok "the same files elsewhere are the same model" cmp "$work/out" answer
+mkdir linked
+ln -s "$work/plain.gguf" linked/tiny.gguf
+cp tiny.adapter.gguf linked/tiny.adapter.gguf
+(cd linked && ALLMEM_MODEL=tiny.gguf "$ALLMEM" ingest -q -s linked ../book.md)
+run "$ALLMEM" ask -s linked "$question"
+is "a model by a link has the adapter beside the link, from any folder" \
+    "$status $(shown linked 'd["model"], d["adapter"]')" "0 ('$work/linked/tiny.gguf', 'tiny.adapter.gguf')"
 
 # A file that is newer, damaged, or cannot be written.
 changed() { # NAME PYTHON: a copy of session one with its bytes changed
