@@ -172,10 +172,14 @@ static void spread(struct training *t) {
         }
     }
     finetune_spread(t->finetune);
-    char shares[400] = "";
+    char shares[400] = ""; /* few: neighbours share a group */
     for (uint32_t l = 0; l < engine_info(t->loaded.engine)->layers; l++) {
         const size_t n = strlen(shares);
-        snprintf(shares + n, sizeof shares - n, " %.2f", (double)finetune_share(t->finetune, l));
+        const float share = finetune_share(t->finetune, l);
+        if (l == 0 || share != finetune_share(t->finetune, l - 1)) {
+            snprintf(shares + n, sizeof shares - n, "%s %.2f from %u", l ? "," : "", (double)share,
+                     l);
+        }
     }
     progress_message(&t->progress, "shares of the layers:%s", shares);
 }
