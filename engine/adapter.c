@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Reading an adapter: one table says each parameter's name, shape and place in the branch.
+ * Reading an adapter: one table says each tensor's name and shape, another its place in the branch.
  */
 #include "engine/adapter.h"
 
@@ -12,80 +12,93 @@
 
 #include "engine/window.h"
 
-/* What the shapes are made of. */
-struct sizes {
-    uint64_t d, H, M, e, f;
-    bool merged_gate;
-};
+/* ---- the tensors of a layer ---- */
 
-/* A parameter: where the pointer to its values goes, NULL if it just follows the one before. */
-struct place {
-    const char *name; /* after "blk.N.mem_"; NULL ends the table */
-    const float **to;
-    uint64_t ne[3]; /* shape as in the file, the innermost dimension first */
-};
+size_t branch_tensors(const struct branch_sizes *z, struct branch_tensor out[BRANCH_TENSORS]) {
+    const uint64_t d = z->d, H = z->H, M = z->M, e = z->e, f = z->f;
+    const struct branch_tensor fast[] = {
+        {"w1", 3, {e, f, M}},      {"w2", 3, {f, e, M}},       {"w3", 3, {e, f, M}},
+        {"q_map", 3, {e, e, H}},   {"k_map", 3, {e, e, M}},    {"ev_q", 3, {e, e, H}},
+        {"ev_k", 3, {e, e, M}},    {"gate_lse", 1, {H, 1, 1}}, {"alpha", 2, {e, H, 1}},
+        {"gate_w", 2, {d, H, 1}},  {"gate_b", 1, {H, 1, 1}},   {"step_w", 2, {d, M, 1}},
+        {"decay_w", 2, {d, M, 1}}, {"step_b", 1, {M, 1, 1}},   {"decay_b", 1, {M, 1, 1}},
+        {"v_scale", 1, {1, 1, 1}},
+    };
+    const struct branch_tensor merged[] = {{"merged_w", 2, {d, H, 1}}, {"merged_b", 2, {H, 2, 1}}};
+    size_t n = 0;
+    if (f) {
+        memcpy(out, fast, sizeof fast);
+        n += sizeof fast / sizeof *fast;
+    }
+    if (z->merged_gate) {
+        memcpy(out + n, merged, sizeof merged);
+        n += sizeof merged / sizeof *merged;
+    }
+    out[n++] = (struct branch_tensor){"share", 1, {1, 1, 1}};
+    return n;
+}
 
-enum { FAST_PLACES = 16, MERGED_PLACES = 2, PLACES = FAST_PLACES + MERGED_PLACES + 2 };
+uint64_t branch_tensor_count(const struct branch_tensor *t) {
+    return t->ne[0] * t->ne[1] * t->ne[2];
+}
 
 /* Parameters that are one number. */
 struct numbers {
     const float *v_scale, *share;
 };
 
-/* Those that the adapter has, in the order of `values`. The decay's weights stand behind the
- * step's, so that one matrix product computes both rates; likewise their biases. */
-static void places_of(const struct sizes *z, struct memory_branch *b, struct numbers *n,
-                      struct place out[PLACES]) {
-    const struct place fast[FAST_PLACES] = {
-        {"w1", &b->w1, {z->e, z->f, z->M}},       {"w2", &b->w2, {z->f, z->e, z->M}},
-        {"w3", &b->w3, {z->e, z->f, z->M}},       {"q_map", &b->q_map, {z->e, z->e, z->H}},
-        {"k_map", &b->k_map, {z->e, z->e, z->M}}, {"ev_q", &b->ev_q, {z->e, z->e, z->H}},
-        {"ev_k", &b->ev_k, {z->e, z->e, z->M}},   {"gate_lse", &b->gate_lse, {z->H, 1, 1}},
-        {"alpha", &b->alpha, {z->e, z->H, 1}},    {"gate_w", &b->gate_w, {z->d, z->H, 1}},
-        {"gate_b", &b->gate_b, {z->H, 1, 1}},     {"step_w", &b->rates_w, {z->d, z->M, 1}},
-        {"decay_w", NULL, {z->d, z->M, 1}},       {"step_b", &b->rates_b, {z->M, 1, 1}},
-        {"decay_b", NULL, {z->M, 1, 1}},          {"v_scale", &n->v_scale, {1, 1, 1}},
+/* Where the pointer to a tensor's values goes; NULL if they just follow those before. */
+static const float **place_of(const char *name, struct memory_branch *b, struct numbers *n) {
+    const struct {
+        const char *name;
+        const float **to;
+    } places[] = {
+        {"w1", &b->w1},
+        {"w2", &b->w2},
+        {"w3", &b->w3},
+        {"q_map", &b->q_map},
+        {"k_map", &b->k_map},
+        {"ev_q", &b->ev_q},
+        {"ev_k", &b->ev_k},
+        {"gate_lse", &b->gate_lse},
+        {"alpha", &b->alpha},
+        {"gate_w", &b->gate_w},
+        {"gate_b", &b->gate_b},
+        {"step_w", &b->rates_w},
+        {"step_b", &b->rates_b},
+        {"v_scale", &n->v_scale},
+        {"merged_w", &b->merged_w},
+        {"merged_b", &b->merged_b},
+        {"share", &n->share},
     };
-    const struct place merged[MERGED_PLACES] = {
-        {"merged_w", &b->merged_w, {z->d, z->H, 1}},
-        {"merged_b", &b->merged_b, {z->H, 1, 1}},
-    };
-    if (z->f) {
-        memcpy(out, fast, sizeof fast);
-        out += FAST_PLACES;
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        if (strcmp(places[i].name, name) == 0) {
+            return places[i].to;
+        }
     }
-    if (z->merged_gate) {
-        memcpy(out, merged, sizeof merged);
-        out += MERGED_PLACES;
-    }
-    *out++ = (struct place){"share", &n->share, {1, 1, 1}};
-    *out = (struct place){0};
+    return NULL;
 }
 
-static uint64_t count_of(const struct place *p) {
-    return p->ne[0] * p->ne[1] * p->ne[2];
-}
+/* ---- reading ---- */
 
-static size_t values_per_layer(const struct sizes *z) {
-    struct memory_branch b;
-    struct numbers n;
-    struct place places[PLACES];
-    places_of(z, &b, &n, places);
+static size_t values_per_layer(const struct branch_sizes *z) {
+    struct branch_tensor tensors[BRANCH_TENSORS];
     size_t sum = 0;
-    for (const struct place *p = places; p->name; p++) {
-        sum += count_of(p);
+    for (size_t n = branch_tensors(z, tensors); n-- > 0;) {
+        sum += branch_tensor_count(&tensors[n]);
     }
     return sum;
 }
 
-static bool read_branch(struct adapter *a, const struct sizes *z, uint32_t layer, float *values,
-                        struct error *error) {
+static bool read_branch(struct adapter *a, const struct branch_sizes *z, uint32_t layer,
+                        float *values, struct error *error) {
     struct memory_branch *b = &a->branches[layer];
     const float one = 1;
     struct numbers n = {.v_scale = &one}; /* where there are no fast weights */
-    struct place places[PLACES];
-    places_of(z, b, &n, places);
-    for (const struct place *p = places; p->name; p++) {
+    struct branch_tensor tensors[BRANCH_TENSORS];
+    const size_t tensor_count = branch_tensors(z, tensors);
+    b->values = values;
+    for (const struct branch_tensor *p = tensors; p < tensors + tensor_count; p++) {
         char name[64];
         snprintf(name, sizeof name, "blk.%u.mem_%s", layer, p->name);
         const struct gguf_tensor *t = gguf_find_tensor(&a->gguf, name);
@@ -99,7 +112,7 @@ static bool read_branch(struct adapter *a, const struct sizes *z, uint32_t layer
                 ", expected %" PRIu64 " x %" PRIu64 " x %" PRIu64 " x 1 for this model",
                 name, t->ne[0], t->ne[1], t->ne[2], t->ne[3], p->ne[0], p->ne[1], p->ne[2]);
         }
-        const size_t count = count_of(p);
+        const size_t count = (size_t)branch_tensor_count(p);
         quant_row(t->type, t->data, values, count);
         for (size_t i = 0; i < count; i++) {
             if (!isfinite(values[i])) {
@@ -108,8 +121,9 @@ static bool read_branch(struct adapter *a, const struct sizes *z, uint32_t layer
                                  i);
             }
         }
-        if (p->to) {
-            *p->to = values;
+        const float **place = place_of(p->name, b, &n);
+        if (place) {
+            *place = values;
         }
         values += count;
     }
@@ -179,7 +193,8 @@ static bool read_adapter(struct adapter *a, const struct model *model, struct er
             a->width, a->chunk, a->sinks, WINDOW_MAX_CHUNK);
     }
     a->merged_gate = a->width == 0 || gguf_find_tensor(&a->gguf, "blk.0.mem_merged_w");
-    struct sizes z = {c->width, c->heads, c->kv_heads, c->head_dim, a->width, a->merged_gate};
+    struct branch_sizes z = {c->width,    c->heads, c->kv_heads,
+                             c->head_dim, a->width, a->merged_gate};
     size_t per_layer = values_per_layer(&z);
     a->values = calloc((size_t)c->layers * per_layer, sizeof *a->values);
     a->branches = calloc(c->layers, sizeof *a->branches);

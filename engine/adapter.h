@@ -10,7 +10,7 @@
 #include "engine/model.h"
 
 /* The form of the memory that this program computes; a file of another one is refused. */
-enum { ADAPTER_SPEC = 5 };
+enum { ADAPTER_SPEC = 6 };
 
 /* One layer's branch, fp32. H query heads, M memory heads, e head_dim, d width, f memory width.
  * What belongs to the fast weights is NULL where the memory width is 0. */
@@ -30,9 +30,30 @@ struct memory_branch {
     const float *gate_b;  /* [H] */
     /* An offset to the scores of merged tokens, likewise; NULL where the adapter has none. */
     const float *merged_w; /* [H][d] */
-    const float *merged_b; /* [H] */
+    const float *merged_b; /* [2][H]: where a layer keeps no tokens, and where it does */
     float share;           /* of the tokens that layers keep, and merge, in the mean */
+    const float *values;   /* all of these, in the order of branch_tensors */
 };
+
+/* What a branch's shapes are made of; with f = 0 it has no fast weights. */
+struct branch_sizes {
+    uint64_t d, H, M, e, f;
+    bool merged_gate;
+};
+
+/* A tensor of a layer as it stands in a file. */
+struct branch_tensor {
+    const char *name; /* after "blk.N.mem_" */
+    uint32_t dims;
+    uint64_t ne[3]; /* the innermost first; 1 beyond dims */
+};
+
+enum { BRANCH_TENSORS = 19 };
+
+/* The tensors of a layer, how many: those of fast weights, of the gate, and at last the share.
+ * decay's stand behind step's, so that one matrix product computes both rates; likewise biases. */
+size_t branch_tensors(const struct branch_sizes *z, struct branch_tensor out[BRANCH_TENSORS]);
+uint64_t branch_tensor_count(const struct branch_tensor *t); /* its values */
 
 struct adapter {
     struct map map;

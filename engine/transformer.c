@@ -52,8 +52,8 @@ static void attend(struct transformer *t, const struct timeline *line, uint32_t 
 }
 
 /* All that is a product of a layer's normed input. */
-static void project(struct transformer *t, const struct timeline *line,
-                    const struct transformer_layer *w, size_t n) {
+static void project(struct transformer *t, const struct timeline *line, uint32_t layer, size_t n) {
+    const struct transformer_layer *w = &t->layers[layer];
     struct buffer *ys[6] = {t->q, t->k, t->v}, *biases[6] = {w->q_bias, w->k_bias, w->v_bias};
     struct matrix *matrices[6] = {w->q, w->k, w->v};
     size_t count = 3;
@@ -67,7 +67,7 @@ static void project(struct transformer *t, const struct timeline *line,
     }
     if (line->merged_gate) {
         ys[count] = t->merged_gate;
-        biases[count] = w->merged_gate_bias;
+        biases[count] = w->merged_gate_bias[line->shapes[layer].keep > 0];
         matrices[count++] = w->merged_gate;
     }
     t->backend->ops->matmul(t->backend, count, ys, matrices, biases, t->normed, n);
@@ -85,7 +85,7 @@ void transformer_forward(struct transformer *t, const struct timeline *line, uin
         const struct transformer_layer *w = &t->layers[l];
 
         ops->rms_norm(b, t->normed, t->x, 0, w->attn_norm, n, c->width, c->norm_eps);
-        project(t, line, w, n);
+        project(t, line, l, n);
         if (w->q_norm) {
             ops->rms_norm(b, t->q, t->q, 0, w->q_norm, n * c->heads, c->head_dim, c->norm_eps);
             ops->rms_norm(b, t->k, t->k, 0, w->k_norm, n * c->kv_heads, c->head_dim, c->norm_eps);
@@ -173,7 +173,10 @@ static void upload_branch(struct upload *u, const struct transformer *t,
     const struct model_config *c = &t->model->config;
     if (t->adapter->merged_gate) {
         w->merged_gate = matrix_of_floats(u, p->merged_w, c->heads, c->width);
-        w->merged_gate_bias = vector_of_floats(u, p->merged_b, c->heads);
+        for (size_t kept = 0; kept < 2; kept++) {
+            w->merged_gate_bias[kept] =
+                vector_of_floats(u, p->merged_b + kept * c->heads, c->heads);
+        }
     }
     if (t->adapter->width == 0) {
         return;
@@ -266,9 +269,17 @@ void transformer_finish(struct transformer *t) {
     }
     for (uint32_t l = 0; t->layers && l < t->model->config.layers; l++) {
         struct transformer_layer *w = &t->layers[l];
-        struct buffer *buffers[] = {
-            w->attn_norm, w->ffn_norm, w->q_norm,     w->k_norm,           w->q_bias,
-            w->k_bias,    w->v_bias,   w->rates_bias, w->memory_gate_bias, w->merged_gate_bias};
+        struct buffer *buffers[] = {w->attn_norm,
+                                    w->ffn_norm,
+                                    w->q_norm,
+                                    w->k_norm,
+                                    w->q_bias,
+                                    w->k_bias,
+                                    w->v_bias,
+                                    w->rates_bias,
+                                    w->memory_gate_bias,
+                                    w->merged_gate_bias[0],
+                                    w->merged_gate_bias[1]};
         struct matrix *matrices[] = {w->q,  w->k,    w->v,     w->attn_output, w->gate,
                                      w->up, w->down, w->rates, w->memory_gate, w->merged_gate};
         for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++) {

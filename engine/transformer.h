@@ -19,7 +19,8 @@ struct transformer_layer {
     struct buffer *q_bias, *k_bias, *v_bias;
     struct matrix *q, *k, *v, *attn_output, *gate, *up, *down;
     struct matrix *rates, *memory_gate, *merged_gate; /* of the adapter, or NULL */
-    struct buffer *rates_bias, *memory_gate_bias, *merged_gate_bias;
+    struct buffer *rates_bias, *memory_gate_bias;
+    struct buffer *merged_gate_bias[2]; /* of layers without kept tokens, and with them */
 };
 
 struct transformer {

@@ -215,7 +215,8 @@ void branch_project(const struct branch_pass *p, size_t from, size_t rows) {
     const struct branch_values *v = &p->values;
     const float *x = p->x + from * d;
     if (p->shape->memory_width == 0) {
-        project(p->kernels, x, v->merged_w, v->merged_b, rows, H, d, p->gates + from * H);
+        project(p->kernels, x, v->merged_w, v->merged_b + p->kept * H, rows, H, d,
+                p->gates + from * H);
         return;
     }
     project(p->kernels, x, v->rates_w, v->rates_b, rows, 2 * M, d, p->rates + from * 2 * M);
@@ -235,7 +236,9 @@ void branch_project_back(const struct branch_pass *p) {
     const size_t d = p->shape->width, H = p->shape->heads, M = p->shape->kv_heads;
     const struct branch_values *g = &p->gradients;
     if (p->shape->memory_width == 0) {
-        project_back(p->kernels, p->x, p->gates, p->length, H, d, g->merged_w, g->merged_b);
+        memset(g->merged_b, 0, 2 * H * sizeof *g->merged_b);
+        project_back(p->kernels, p->x, p->gates, p->length, H, d, g->merged_w,
+                     g->merged_b + p->kept * H);
         return;
     }
     project_back(p->kernels, p->x, p->rates, p->length, 2 * M, d, g->rates_w, g->rates_b);

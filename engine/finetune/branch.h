@@ -33,6 +33,7 @@ struct branch_pass {
     const struct kernels *kernels;
     const struct branch_shape *shape;
     struct branch_values values, gradients;
+    bool kept;             /* the gate of merged tokens is that of a layer with kept tokens */
     size_t length, window; /* L, W: multiples of C with W + C < L */
 
     /* From the base model, for every position. */

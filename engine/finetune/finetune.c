@@ -14,15 +14,9 @@
 static const double WARM_UP = 8;       /* steps */
 static const double LEAST_RATE = 0.05; /* share of the highest, at the end */
 
-size_t finetune_merge(const struct finetune *f, size_t window) {
-    const size_t half = window / 2;
-    return f->options.width ? 0 : half < WINDOW_MAX_MERGE ? half : WINDOW_MAX_MERGE;
-}
-
 void finetune_shape_layers(struct finetune *f, const struct finetune_sequence *s) {
-    const struct window_shape mean =
-        window_pass_shape(&f->engine->model.config, s->window, f->shape.chunk, f->shape.sinks,
-                          s->keep, finetune_merge(f, s->window));
+    const struct window_shape mean = window_pass_shape(
+        &f->engine->model.config, s->window, f->shape.chunk, f->shape.sinks, s->keep, s->merge);
     assert(s->length <= f->options.length && s->window <= f->most.window);
     for (size_t l = 0; l < f->layers; l++) {
         f->windows[l] = window_of_layer(&mean, f->shares[l]);
@@ -41,8 +35,12 @@ size_t finetune_window(const struct finetune *f, size_t i) {
 }
 
 /* Not so many that a layer with the largest share would write nothing. */
-static size_t twice_kept(size_t length, size_t window) {
+static size_t twice(size_t length, size_t window) {
     return 2 * window <= length / 4 ? 2 * window : window;
+}
+
+static size_t merged(const struct finetune *f, size_t many) {
+    return f->options.width ? 0 : many < WINDOW_MAX_MERGE ? many : WINDOW_MAX_MERGE;
 }
 
 struct finetune_sequence finetune_plan(const struct finetune *f, uint64_t step, const token *ids) {
@@ -53,15 +51,18 @@ struct finetune_sequence finetune_plan(const struct finetune *f, uint64_t step, 
         s.length = half;
     }
     s.window = window_of(f, s.length, random_next(&random) % FINETUNE_WINDOWS);
-    const size_t keep[] = {0, s.window, twice_kept(s.length, s.window)};
+    const size_t many = twice(s.length, s.window), keep[] = {0, s.window, many};
     s.keep = f->options.kept ? keep[random_next(&random) % (sizeof keep / sizeof *keep)] : 0;
+    const size_t merge[] = {s.window / 2, many};
+    s.merge = merged(f, merge[s.keep == 0 && random_next(&random) % 2]);
     return s;
 }
 
 struct finetune_sequence finetune_trial(const struct finetune *f, size_t i, const token *ids) {
     const size_t length = f->options.length, window = finetune_window(f, 1);
-    const size_t keep = i % 2 && f->options.kept ? twice_kept(length, window) : 0;
-    return (struct finetune_sequence){ids, length, window, keep};
+    const size_t many = twice(length, window), keep = i % 2 && f->options.kept ? many : 0;
+    return (struct finetune_sequence){ids, length, window, keep,
+                                      merged(f, keep ? window / 2 : many)};
 }
 
 static struct finetune_result run(struct finetune *f, enum finetune_mode mode,

@@ -44,8 +44,9 @@ struct finetune_sequence {
     const token *ids; /* of the vocabulary */
     size_t length;    /* a multiple of C, at most L */
     size_t window;    /* W: one of finetune_window, or of the half length's */
-    size_t keep;      /* B: 0, or where options.kept W, or 2 W; in the mean of the layers. Where the
-                       * memory width is 0, G is W / 2, as far as that may be; else 0 */
+    size_t keep;      /* B: 0, or where options.kept W, or 2 W; in the mean of the layers */
+    size_t merge; /* G, too: 0 with fast weights; else W / 2, without kept tokens also 2 W. Where a
+                   * quarter of the length is less than 2 W, W stands for it */
 };
 /* Windows that sequences are trained with: a 16th, an 8th and a quarter of the length. */
 enum { FINETUNE_WINDOWS = 3 };

@@ -15,7 +15,7 @@
 #include "engine/gguf_write.h"
 
 static const char MAGIC[8] = "ALLMEMFT";
-enum { VERSION = 6 };
+enum { VERSION = 7 };
 
 static void put_double(struct bytes *b, double v) {
     uint64_t bits;
@@ -227,9 +227,9 @@ bool finetune_adapter(const struct finetune *f, const struct finetune_origin *or
         char name[64];
         snprintf(name, sizeof name, "blk.%zu.mem_share", l);
         gguf_put_tensor(&w, name, QUANT_F32, 1, (const uint64_t[]){1}, f->shares + l);
-        for (size_t i = 0; i < PARAMETERS && table[i].name; i++) {
-            snprintf(name, sizeof name, "blk.%zu.mem_%s", l, table[i].name);
-            gguf_put_tensor(&w, name, QUANT_F32, table[i].dims, table[i].ne,
+        for (size_t i = 0; i < PARAMETERS && table[i].tensor.name; i++) {
+            snprintf(name, sizeof name, "blk.%zu.mem_%s", l, table[i].tensor.name);
+            gguf_put_tensor(&w, name, QUANT_F32, table[i].tensor.dims, table[i].tensor.ne,
                             f->values + l * f->count + table[i].offset);
         }
     }
@@ -240,32 +240,6 @@ bool finetune_adapter(const struct finetune *f, const struct finetune_origin *or
 
 /* ---- from an adapter ---- */
 
-static void take_branch(const struct branch_shape *s, const struct memory_branch *b,
-                        const struct branch_values *v) {
-    const size_t d = s->width, H = s->heads, M = s->kv_heads, e = s->head_dim, f = s->memory_width;
-    const struct {
-        float *to;
-        const float *from;
-        size_t count;
-    } parts[] = {
-        {v->w1, b->w1, M * f * e},       {v->w2, b->w2, M * e * f},
-        {v->w3, b->w3, M * f * e},       {v->q_map, b->q_map, H * e * e},
-        {v->k_map, b->k_map, M * e * e}, {v->ev_q, b->ev_q, H * e * e},
-        {v->ev_k, b->ev_k, M * e * e},   {v->gate_lse, b->gate_lse, H},
-        {v->alpha, b->alpha, H * e},     {v->gate_w, b->gate_w, H * d},
-        {v->gate_b, b->gate_b, H},       {v->rates_w, b->rates_w, 2 * M * d},
-        {v->rates_b, b->rates_b, 2 * M}, {v->v_scale, &b->v_scale, 1},
-    };
-    if (f == 0) {
-        memcpy(v->merged_w, b->merged_w, H * d * sizeof *v->merged_w);
-        memcpy(v->merged_b, b->merged_b, H * sizeof *v->merged_b);
-        return;
-    }
-    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
-        memcpy(parts[i].to, parts[i].from, parts[i].count * sizeof *parts[i].to);
-    }
-}
-
 bool finetune_start_from(struct finetune *f, const char *path, struct error *error) {
     const struct finetune_options *o = &f->options;
     struct adapter a;
@@ -275,8 +249,7 @@ bool finetune_start_from(struct finetune *f, const char *path, struct error *err
     const bool fits = a.width == o->width && a.chunk == o->chunk && a.sinks == o->sinks &&
                       a.merged_gate == (o->width == 0);
     for (uint32_t l = 0; fits && l < f->layers; l++) {
-        const struct branch_values v = parameters_bind(&f->shape, f->values + l * f->count);
-        take_branch(&f->shape, &a.branches[l], &v);
+        memcpy(f->values + l * f->count, a.branches[l].values, f->count * sizeof *f->values);
         f->shares[l] = a.branches[l].share;
     }
     if (fits) {

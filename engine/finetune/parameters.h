@@ -6,8 +6,7 @@
  */
 #pragma once
 
-#include <stddef.h>
-#include <stdint.h>
+#include "engine/adapter.h"
 
 /* Sizes of a branch and of the chunks it is trained with. Symbols as in engine/README.md. */
 struct branch_shape {
@@ -33,21 +32,19 @@ struct branch_values {
     float *rates_w, *rates_b; /* [2M][d], [2M] */
     float *v_scale;           /* [1]; set once, not trained */
     /* Without fast weights these alone, else NULL. */
-    float *merged_w, *merged_b; /* [H][d], [H] */
+    float *merged_w, *merged_b; /* [H][d], [2][H] */
 };
 
-/* A tensor as it stands in an adapter file, after "blk.N.mem_". */
+/* A tensor of an adapter file, and where its values stand in a layer's run. */
 struct parameter {
-    const char *name; /* NULL: there are no more */
-    uint32_t dims;
-    uint64_t ne[3]; /* innermost first */
-    size_t offset;  /* floats from the start of the layer's run */
-    size_t count;
+    struct branch_tensor tensor; /* its name is NULL past the end of the table */
+    size_t offset, count;        /* floats */
 };
 
-enum { PARAMETERS = 16 };
+enum { PARAMETERS = 16 }; /* at most */
 
-/* Fills the table, zeroed past its end, and returns the floats of a layer. */
+/* Fills the table, zeroed past its end, and returns the floats of a layer. The run of an adapter's
+ * branch, `values`, begins likewise. */
 size_t parameters_table(const struct branch_shape *s, struct parameter out[PARAMETERS]);
 size_t parameters_count(const struct branch_shape *s);
 struct branch_values parameters_bind(const struct branch_shape *s, float *values);

@@ -75,7 +75,7 @@ void start_values(const struct branch_shape *s, const struct rope *rope, struct 
     uint64_t random = seed;
     if (f == 0) {
         fill(v->merged_w, H * d, 0);
-        fill(v->merged_b, H, 0);
+        fill(v->merged_b, 2 * H, 0);
         return;
     }
     fill_normal(&random, v->w1, M * f * e, 1 / sqrt((double)e));

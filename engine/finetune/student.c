@@ -187,7 +187,8 @@ void student_run_branch(struct student *s, uint32_t l) {
     pool_run(pool, s->shape->kv_heads, forward_head, s);
 }
 
-void student_run_gate(struct student *s) {
+void student_run_gate(struct student *s, uint32_t l) {
+    s->pass->kept = s->windows[l].keep > 0;
     s->pass->x = s->work->x->data;
     pool_run(s->teacher->cpu->pool, s->teacher->length / s->shape->chunk, project_chunk, s);
 }
@@ -204,7 +205,7 @@ void student_forward(struct student *s, uint32_t l, bool memory) {
     const bool gated = memory && s->shape->memory_width == 0;
     struct buffer gate = {s->pass->gates, t->length * s->shape->heads * sizeof(float)};
     if (gated) {
-        student_run_gate(s);
+        student_run_gate(s, l);
     }
     window_pass_run(t->cpu, &s->windows[l], t->length, s->state, s->work->q, s->work->k, s->work->v,
                     gated ? &gate : NULL, &swa, &y->trace);

@@ -43,7 +43,7 @@ static void recompute_merged(const struct back *b) {
         .merged_keys = s->merged.merged_keys,
         .merged_values = s->merged.merged_values,
     };
-    student_run_gate(s);
+    student_run_gate(s, b->l);
     pool_run(b->t->cpu->pool, s->windows[b->l].merge ? s->shape->kv_heads : 0, merged_head, s);
 }
 

@@ -9,4 +9,4 @@
 /* pass->y of layer l, with all that branch_back needs, from what is in `work` and was kept. */
 void student_run_branch(struct student *s, uint32_t l);
 /* pass->gates, of the layer in `work`: the gate of merged tokens. */
-void student_run_gate(struct student *s);
+void student_run_gate(struct student *s, uint32_t l);

@@ -29,7 +29,7 @@ CASES = [  # arguments of tiny_model_tool, window, kept, merged
     ("architecture=qwen3 context=512 yarn=2 head_dim=32 heads=6 kv_heads=3", 48, 0, 0),
     ("architecture=qwen3 context=512", 32, 32, 0),
     ("architecture=llama context=160 adapter_width=0", 32, 0, 40),
-    ("architecture=qwen2 context=512 adapter_width=0", 32, 20, 21),
+    ("architecture=qwen2 context=512 seed=3 adapter_width=0", 32, 20, 21),
     ("architecture=qwen3 context=512 yarn=2 head_dim=32 heads=6 kv_heads=3 adapter_width=0 adapter_uneven=0.5", 48, 16, 100),
 ]
 
@@ -213,14 +213,14 @@ def run(once, keys, w, branches, W, B, G, ids):
         if "attn_q_norm.weight" in b:
             q, k = rms(q, eps, b["attn_q_norm.weight"]), rms(k, eps, b["attn_k_norm.weight"])
         mixed, gate = [], torch.zeros(n, H)
+        window = W if branches else 2 * n
+        share = branches[layer]["share"].item() if branches else 0
+        keep, merge = math.floor(B * share + 0.5), max(math.floor(G * share + 0.5), 1) if G else 0
         if branches and G:
-            gate = x @ branches[layer]["merged_w"].T + branches[layer]["merged_b"]
+            gate = x @ branches[layer]["merged_w"].T + branches[layer]["merged_b"][1 if keep else 0]
         for m in range(M):
             of_head = slice(m * (H // M), (m + 1) * (H // M))
             readers = q[:, of_head]
-            window = W if branches else 2 * n
-            share = branches[layer]["share"].item() if branches else 0
-            keep, merge = math.floor(B * share + 0.5), max(math.floor(G * share + 0.5), 1) if G else 0
             out, lse, written = read_window(
                 once, readers, k[:, m], v[:, m], rope, window, keep, merge, far, gate[:, of_head])
             counts.append([len(gone) for gone in written])

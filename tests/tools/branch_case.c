@@ -65,7 +65,7 @@ size_t branch_variables(const struct branch_case *c, struct branch_variable out[
     struct parameter table[PARAMETERS];
     size_t at = parameters_table(s, table);
     for (size_t i = 0; i < PARAMETERS; i++) {
-        out[i] = (struct branch_variable){table[i].name, table[i].offset, table[i].count};
+        out[i] = (struct branch_variable){table[i].tensor.name, table[i].offset, table[i].count};
     }
     for (size_t i = 0; i < BRANCH_INPUTS; i++) {
         out[PARAMETERS + i] = inputs[i];

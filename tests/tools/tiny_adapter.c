@@ -55,7 +55,7 @@ static bool put_layer(struct gguf_writer *w, const struct tiny_adapter *a,
     const float per_e = 1 / sqrtf((float)e), per_d = 1 / sqrtf((float)d);
     const struct parameter merged[] = {
         {"merged_w", {d, H}, 0, 0.5f * per_d, false},
-        {"merged_b", {H}, 0, 0.7f, false},
+        {"merged_b", {H, 2}, 0, 0.7f, false},
     };
     const struct parameter fast[] = {
         {"w1", {e, f, M}, 0, per_e, false},

@@ -136,7 +136,7 @@ static void a_gate_comes_to_its_place(void **state) {
                                 4 * 64 * sizeof(float));
             assert_memory_equal(b->merged_b,
                                 tensor_of(&a, l ? "blk.1.mem_merged_b" : "blk.0.mem_merged_b"),
-                                4 * sizeof(float));
+                                2 * 4 * sizeof(float));
             assert_true((b->w2 != NULL) == (width > 0));
         }
         adapter_close(&a);
@@ -176,7 +176,7 @@ static void refuses_what_does_not_fit(void **state) {
         {"not an adapter",
          {POKE_TEXT("general.architecture", STRING, "allmem-adaptor")},
          {"\"allmem-adaptor\"", "\"allmem-adapter\""}},
-        {"other spec", {POKE("allmem.spec", VALUE, 4, 7)}, {"allmem.spec is 7", "version 5"}},
+        {"other spec", {POKE("allmem.spec", VALUE, 4, 7)}, {"allmem.spec is 7", "version 6"}},
         {"spec missing", {POKE("allmem.spec", -1, 1, 'x')}, {"allmem.spec", NULL}},
         {"base missing", {POKE("allmem.base_fingerprint", -1, 1, 'x')}, {"base_fingerprint", NULL}},
         {"other base",
@@ -225,7 +225,9 @@ static void refuses_gates_that_do_not_fit(void **state) {
          {"said to have a width",
           {POKE("allmem.width", VALUE, 4, 16)},
           {"blk.0.mem_w1", "missing"}},
-         {"too few heads", {POKE("blk.1.mem_merged_b", NE0, 8, 3)}, {"blk.1.mem_merged_b", "4 x"}}},
+         {"too few heads",
+          {POKE("blk.1.mem_merged_b", NE0, 8, 3)},
+          {"blk.1.mem_merged_b", "4 x 2"}}},
     };
     struct tiny_adapter t = tiny_adapter_of();
     t.merged_gate = true;

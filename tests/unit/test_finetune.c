@@ -154,6 +154,7 @@ static void plans_are_mixed(void **state) {
         assert_true(s.keep == 0 || s.keep == s.window || s.keep == 2 * s.window);
         assert_true(s.window >= o.chunk &&
                     s.window + WINDOW_MAX_SHARE * s.keep + 4 * o.chunk <= s.length);
+        assert_int_equal(s.merge, 0);
         kept += s.keep == s.window;
         twice += s.keep > s.window;
         halves += s.length == o.length / 2;

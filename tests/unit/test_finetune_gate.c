@@ -46,7 +46,7 @@ static void it_starts_as_nothing_and_lowers_kl(void **state) {
         assert_true(s[0].keep == 0 && s[1].keep > 0);
         finetune_calibrate(f, &s[0]); /* nothing */
         assert_int_equal(finetune_stage(f), FINETUNE_DISTILL);
-        assert_int_equal(finetune_parameters(f), 2 * (4 * 64 + 4));
+        assert_int_equal(finetune_parameters(f), 2 * (4 * 64 + 2 * 4));
         double before = 0, after = 0;
         for (size_t j = 0; j < 2; j++) {
             const double kl = finetune_measure(f, &s[j]).mean;
@@ -65,6 +65,28 @@ static void it_starts_as_nothing_and_lowers_kl(void **state) {
         finetune_destroy(f);
         engine_close(e);
     }
+}
+
+/* Half as many merged tokens as the window has; without kept ones often as many as those would be.
+ */
+static void merged_tokens_take_the_places_of_kept_ones(void **state) {
+    (void)state;
+    struct engine *e;
+    const struct finetune_options o = gate_options();
+    struct finetune *f = tiny_training_start(&e, &o);
+    size_t few = 0, many = 0, kept = 0;
+    enum { STEPS = 300 };
+    for (uint64_t i = 0; i < STEPS; i++) {
+        const struct finetune_sequence s = finetune_plan(f, i, NULL);
+        const size_t room = s.length / 4, twice = 2 * s.window <= room ? 2 * s.window : s.window;
+        assert_true(s.merge == s.window / 2 || (s.keep == 0 && s.merge == twice));
+        kept += s.keep > 0;
+        few += s.keep == 0 && s.merge < s.window;
+        many += s.keep == 0 && s.merge >= s.window;
+    }
+    assert_true(few > STEPS / 9 && many > STEPS / 9 && kept > STEPS / 2);
+    finetune_destroy(f);
+    engine_close(e);
 }
 
 static void steps(struct finetune *f, uint64_t from, uint64_t to) {
@@ -123,7 +145,8 @@ static struct tiny_model long_model(void) {
 }
 
 /* Logits at the end of a text that is far longer than the window. */
-static void read_with(const char *adapter, float logits[TINY_VOCABULARY]) {
+static void read_with(const char *adapter, uint32_t keep, uint32_t merge,
+                      float logits[TINY_VOCABULARY]) {
     enum { N = 400 };
     struct tiny_model model = long_model();
     struct tiny_loaded l;
@@ -142,8 +165,8 @@ static void read_with(const char *adapter, float logits[TINY_VOCABULARY]) {
     assert_int_equal(o.merge, SESSION_MERGE);
     assert_true(o.memory == (adapter != NULL));
     o.window = 2 * SESSION_CHUNK;
-    o.keep = 8;
-    o.merge = 40;
+    o.keep = keep;
+    o.merge = merge;
     struct session *s = session_create(e, &o, &error);
     assert_non_null(s);
     assert_true(session_append(s, ids, N, NULL, &error));
@@ -185,13 +208,60 @@ static void an_adapter_is_what_was_trained(void **state) {
     finetune_destroy(f);
     engine_close(e);
 
-    read_with(untrained, without);
-    read_with(path, with);
+    read_with(untrained, 8, 40, without);
+    read_with(path, 8, 40, with);
     assert_memory_not_equal(without, with, sizeof with);
     unlink(path);
     unlink(untrained);
     free(path);
     free(untrained);
+}
+
+/* A gate's file whose row `shut` of merged_b is so low that merged tokens get no attention. */
+static char *shut_adapter(const struct tiny_model *model, size_t shut) {
+    struct tiny_adapter t = tiny_adapter_of();
+    struct tiny_loaded l;
+    struct bytes file = {0};
+    struct gguf g;
+    t.width = 0;
+    t.chunk = SESSION_CHUNK;
+    assert_true(tiny_model_load(model, &l, NULL));
+    assert_true(tiny_adapter_build(&t, &l.m, &file, NULL));
+    assert_true(gguf_parse(&g, file.data, file.size, NULL));
+    for (size_t layer = 0; layer < 2; layer++) {
+        const struct gguf_tensor *b =
+            gguf_find_tensor(&g, layer ? "blk.1.mem_merged_b" : "blk.0.mem_merged_b");
+        const size_t heads = (size_t)b->ne[0], at = (size_t)((const uint8_t *)b->data - file.data);
+        for (size_t h = 0; h < heads; h++) {
+            const float value = -1000;
+            memcpy(file.data + at + (shut * heads + h) * sizeof value, &value, sizeof value);
+        }
+    }
+    char *path = tiny_file(file.data, file.size);
+    gguf_finish(&g);
+    tiny_model_unload(&l);
+    bytes_finish(&file);
+    return path;
+}
+
+/* merged_b has a row for layers without kept tokens and one for those with them. */
+static void kept_tokens_have_a_bias_of_their_own(void **state) {
+    (void)state;
+    struct tiny_model model = long_model();
+    for (size_t shut = 0; shut < 2; shut++) {
+        char *path = shut_adapter(&model, shut);
+        for (size_t kept = 0; kept < 2; kept++) {
+            float with[TINY_VOCABULARY], without[TINY_VOCABULARY], apart = 0;
+            read_with(path, kept ? 8 : 0, 40, with);
+            read_with(path, kept ? 8 : 0, 0, without);
+            for (size_t i = 0; i < TINY_VOCABULARY; i++) {
+                apart = fmaxf(apart, fabsf(with[i] - without[i]));
+            }
+            assert_true(shut == kept ? apart < 1e-4f : apart > 1e-2f);
+        }
+        unlink(path);
+        free(path);
+    }
 }
 
 struct passes {
@@ -265,8 +335,8 @@ static void untrained_it_changes_nothing(void **state) {
     char *path = adapter_of(f);
     finetune_destroy(f);
     engine_close(e);
-    read_with(NULL, without);
-    read_with(path, with);
+    read_with(NULL, 8, 40, without);
+    read_with(path, 8, 40, with);
     assert_memory_equal(with, without, sizeof with);
     unlink(path);
     free(path);
@@ -288,9 +358,14 @@ static void stage_1_is_refused(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(it_starts_as_nothing_and_lowers_kl), cmocka_unit_test(resuming_is_exact),
-        cmocka_unit_test(an_adapter_is_what_was_trained),     cmocka_unit_test(tokens_are_spread),
-        cmocka_unit_test(untrained_it_changes_nothing),       cmocka_unit_test(stage_1_is_refused),
+        cmocka_unit_test(it_starts_as_nothing_and_lowers_kl),
+        cmocka_unit_test(resuming_is_exact),
+        cmocka_unit_test(an_adapter_is_what_was_trained),
+        cmocka_unit_test(tokens_are_spread),
+        cmocka_unit_test(untrained_it_changes_nothing),
+        cmocka_unit_test(stage_1_is_refused),
+        cmocka_unit_test(kept_tokens_have_a_bias_of_their_own),
+        cmocka_unit_test(merged_tokens_take_the_places_of_kept_ones),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

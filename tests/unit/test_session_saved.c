@@ -334,7 +334,7 @@ static void headers_of_other_programs_are_refused(void **state) {
     } cases[] = {
         {"magic", AT_MAGIC, 0, "no saved session"},
         {"format", AT_MAGIC + 4, 0x32534d45, "no saved session"},
-        {"version", AT_SPEC, 1, "version 1, this program reads 5"},
+        {"version", AT_SPEC, 1, "version 1, this program reads 6"},
         {"window 0", AT_WINDOW, 0, "window is 0"},
         {"window odd", AT_WINDOW, 97, "window is 97"},
         {"window huge", AT_WINDOW, UINT32_MAX - 15, "window is 4294967280"},
