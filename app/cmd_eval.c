@@ -176,19 +176,20 @@ static int print_json(const struct measured *m, size_t bucket, struct error *err
         json_array_append_new(buckets, json_pack("{s:I, s:I, s:f}", "from", (json_int_t)from, "to",
                                                  (json_int_t)to, "nll", mean_nll(m, from, to)));
     }
-    return json_print(json_pack("{s:I, s:f, s:f, s:f, s:f, s:I, s:I, s:I, s:o}", "tokens",
+    return json_print(json_pack("{s:I, s:f, s:f, s:f, s:f, s:I, s:I, s:I, s:I, s:o}", "tokens",
                                 (json_int_t)m->count, "nll", mean_nll(m, 0, m->count),
                                 "tokens_per_second", (double)m->count / m->seconds,
                                 "first_tenth_tokens_per_second", m->first_tenth,
                                 "last_tenth_tokens_per_second", m->last_tenth, "state_bytes",
                                 (json_int_t)m->state_bytes, "window", (json_int_t)m->options.window,
-                                "keep", (json_int_t)m->options.keep, "buckets", buckets),
+                                "keep", (json_int_t)m->options.keep, "merge",
+                                (json_int_t)m->options.merge, "buckets", buckets),
                       error);
 }
 
 static int print_table(const struct measured *m, size_t bucket) {
-    printf("tokens %zu, window %u, kept %u, state %zu bytes\n", m->count, m->options.window,
-           m->options.keep, m->state_bytes);
+    printf("tokens %zu, window %u, kept %u, merged %u, state %zu bytes\n", m->count,
+           m->options.window, m->options.keep, m->options.merge, m->state_bytes);
     printf("%.1f tokens/s (first tenth past the window %.1f, last tenth %.1f)\n",
            (double)m->count / m->seconds, m->first_tenth, m->last_tenth);
     printf("nll %.5f\n", mean_nll(m, 0, m->count));

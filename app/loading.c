@@ -65,6 +65,9 @@ struct session_options session_options_of(const struct options *options, const s
     if (options->window) {
         o.window = options->window;
     }
+    if (options->keep == 0) { /* the memory stays as large: merged tokens get the places */
+        o.merge += o.merge ? o.keep : 0;
+    }
     if (options->keep >= 0) {
         o.keep = (uint32_t)options->keep;
     }

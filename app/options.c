@@ -307,7 +307,8 @@ const char settings_help[] =
     "      --threads N         0: as many as there are cores\n"
     "      --window W          tokens of exact attention; 0: the model's default\n"
     "      --keep B            tokens per head that are kept beyond the window, mean of layers\n"
-    "      --merge G           tokens per head that all others are merged into\n"
+    "      --merge G           tokens per head that all others are merged into (256; with --keep 0 "
+    "1280)\n"
     "      --temp F, --seed N  sampling; --temp 0 always takes the likeliest token\n"
     "  -h, --help              this text, or a command's; -V, --version\n";
 

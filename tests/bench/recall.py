@@ -7,7 +7,8 @@
 A set is an excerpt of TEXT with F sentences "The secret word of NAME is WORD." spread evenly over it, and behind it a question
 and its answer for each, in an order of chance. `allmem eval` reads it all; what is measured is the NLL of WORD in the answer. A
 fact counts as recalled where each of WORD's tokens has more than half of the probability: then greedy decoding says it. The memory
-"reset" is that of an excerpt of OTHER, in which the facts do not stand, of as many tokens.
+"reset" is that of an excerpt of OTHER, in which the facts do not stand, of as many tokens. The memory alone merges into as many
+places more as sessions have for kept tokens.
 """
 import argparse
 import math
@@ -32,8 +33,8 @@ def options(args):
     own = ["--mode", "memory" if has_adapter(args.model) else "window"]
     yield "full attention", ["--mode", "full"], False
     yield "window and sinks", ["--mode", "window"] + alone + none, False
-    yield "memory alone", own + alone + merged, False
-    yield "memory alone, reset", own + alone + merged, True
+    yield "memory alone", own + alone, False
+    yield "memory alone, reset", own + alone, True
     yield "kept tokens, no memory", ["--mode", "window"] + kept + none, False
     yield "kept tokens and memory", own + kept + merged, False
     yield "kept tokens and memory, reset", own + kept + merged, True

@@ -5,7 +5,8 @@
   tests/bench/worth.py ALLMEM MODEL.gguf TEXT TEXT... [--tokens N --window W --keep B --merge G] [--row NAME]...
 
 Excerpts are spread evenly over each text and begin at a line. The memory "of another text" is that of the first
-text's excerpt; for the first text, of the second's. Rows with an adapter appear where MODEL.adapter.gguf is there; they merge as its sessions do.
+text's excerpt; for the first text, of the second's. Rows with an adapter appear where MODEL.adapter.gguf is there; they merge as
+its sessions do, which without kept tokens have more places for it.
 Figures are mean NLL of the tokens from W + 64 on, where the first of them have left the window. --row measures only
 the rows of these names. --log FILE keeps every figure and is read again, so that an interrupted run goes on and --row can add to
 it. A cell tells of the excerpts that have been measured; how many, if not all.

@@ -144,6 +144,12 @@ for mode in memory window; do
         --text texts/novel.txt 2>>"$work/err" | grep "^nll"
 done >gate_nlls
 is "it changes what is read" "$(sort -u gate_nlls | wc -l)" 2
+for keep in 1024 0; do
+    "$ALLMEM" eval -m tiny.gguf --mode memory --keep $keep --tokens 100 --text texts/novel.txt \
+        2>>"$work/err" | grep -o "kept [0-9]*, merged [0-9]*"
+done >sizes
+is "without kept tokens as many more are merged" "$(paste -sd ' ' sizes)" \
+    "kept 1024, merged 256 kept 0, merged 1280"
 run "$ALLMEM" finetune -m tiny.gguf -o spread.gguf --length 256 --width 0 --chunk 16 --seed 3 --steps 2 \
     --spread texts
 is "tokens are spread over the layers" "$status" 0
