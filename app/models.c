@@ -44,6 +44,15 @@ static bool exists(const char *path) {
     return path && access(path, F_OK) == 0;
 }
 
+/* Takes a path and gives it back where there is such a file, else NULL. */
+static char *if_exists(char *file) {
+    if (!exists(file)) {
+        free(file);
+        return NULL;
+    }
+    return file;
+}
+
 /* The adapter beside a model's file, NULL for none. */
 static char *adapter_beside(const char *path) {
     size_t stem = strlen(path) - (ends_with(path, SUFFIX) ? strlen(SUFFIX) : 0);
@@ -51,11 +60,7 @@ static char *adapter_beside(const char *path) {
     if (asprintf(&file, "%.*s" ADAPTER_SUFFIX, (int)stem, path) < 0) {
         return NULL;
     }
-    if (!exists(file)) {
-        free(file);
-        return NULL;
-    }
-    return file;
+    return if_exists(file);
 }
 
 /* Beside an installed model or a path, beside the file that it is a link to, the catalogue's; else
@@ -67,11 +72,7 @@ static char *find_adapter(const char *path, const struct catalogue_entry *entry)
         free(real);
     }
     if (!file && entry && entry->adapter) {
-        file = paths_join(assets_folder(), entry->adapter, "");
-        if (!exists(file)) {
-            free(file);
-            return NULL;
-        }
+        file = if_exists(paths_join(assets_folder(), entry->adapter, ""));
     }
     return file;
 }

@@ -39,7 +39,7 @@ static size_t twice(size_t length, size_t window) {
     return 2 * window <= length / 4 ? 2 * window : window;
 }
 
-static size_t merged(const struct finetune *f, size_t many) {
+size_t finetune_merge(const struct finetune *f, size_t many) {
     return f->options.width ? 0 : many < WINDOW_MAX_MERGE ? many : WINDOW_MAX_MERGE;
 }
 
@@ -54,7 +54,7 @@ struct finetune_sequence finetune_plan(const struct finetune *f, uint64_t step, 
     const size_t many = twice(s.length, s.window), keep[] = {0, s.window, many};
     s.keep = f->options.kept ? keep[random_next(&random) % (sizeof keep / sizeof *keep)] : 0;
     const size_t merge[] = {s.window / 2, many};
-    s.merge = merged(f, merge[s.keep == 0 && random_next(&random) % 2]);
+    s.merge = finetune_merge(f, merge[s.keep == 0 && random_next(&random) % 2]);
     return s;
 }
 
@@ -62,7 +62,7 @@ struct finetune_sequence finetune_trial(const struct finetune *f, size_t i, cons
     const size_t length = f->options.length, window = finetune_window(f, 1);
     const size_t many = twice(length, window), keep = i % 2 && f->options.kept ? many : 0;
     return (struct finetune_sequence){ids, length, window, keep,
-                                      merged(f, keep ? window / 2 : many)};
+                                      finetune_merge(f, keep ? window / 2 : many)};
 }
 
 static struct finetune_result run(struct finetune *f, enum finetune_mode mode,

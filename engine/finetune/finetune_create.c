@@ -195,9 +195,8 @@ static bool make(struct finetune *f, struct error *error) {
         return false;
     }
     const size_t window = finetune_window(f, FINETUNE_WINDOWS - 1);
-    const size_t merge = window < WINDOW_MAX_MERGE ? window : WINDOW_MAX_MERGE;
-    const struct window_shape mean = window_pass_shape(c, window, o->chunk, o->sinks,
-                                                       o->kept ? window : 0, o->width ? 0 : merge);
+    const struct window_shape mean = window_pass_shape(
+        c, window, o->chunk, o->sinks, o->kept ? window : 0, finetune_merge(f, window));
     f->most = window_of_layer(&mean, WINDOW_MAX_SHARE);
     if (!teacher_init(&f->teacher, &f->engine->transformer, o->length, &f->most, error)) {
         return false;

@@ -63,5 +63,7 @@ struct finetune_result finetune_distill(struct finetune *f, enum finetune_mode m
 /* Of a student that was begun: all layers forwards, and the loss. */
 double finetune_student_loss(struct finetune *f, bool memory, bool back);
 
+/* G where `many` tokens are to be merged: no more than may be, none with fast weights. */
+size_t finetune_merge(const struct finetune *f, size_t many);
 /* f->windows for the sequence. */
 void finetune_shape_layers(struct finetune *f, const struct finetune_sequence *s);
