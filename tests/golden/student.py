@@ -29,7 +29,7 @@ CASES = [  # arguments of tiny_model_tool, window, kept, merged
     ("architecture=qwen3 context=512 yarn=2 head_dim=32 heads=6 kv_heads=3", 48, 0, 0),
     ("architecture=qwen3 context=512", 32, 32, 0),
     ("architecture=llama context=160 adapter_width=0", 32, 0, 40),
-    ("architecture=qwen2 context=512 seed=3 adapter_width=0", 32, 20, 21),
+    ("architecture=qwen2 context=512 adapter_width=0", 32, 20, 21),
     ("architecture=qwen3 context=512 yarn=2 head_dim=32 heads=6 kv_heads=3 adapter_width=0 adapter_uneven=0.5", 48, 16, 100),
 ]
 
